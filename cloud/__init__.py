@@ -1,0 +1,1 @@
+"""The cloud programs: ingest, registry, detection, desk and web, on one database."""

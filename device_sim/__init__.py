@@ -1,0 +1,1 @@
+"""Simulated appliances, people and networks, with ground truth."""

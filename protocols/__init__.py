@@ -1,0 +1,1 @@
+"""The contract between gateways and the cloud: topics, codes, messages, frames, receipts."""
