@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-# room -> (module that holds its commands, a distribution without which it cannot run, the extra that brings it)
+# room -> (module with its commands, a package without which it cannot run, the extra that brings it)
 ROOMS = {
     "edge": ("edge_agent.cli", "aiomqtt", "edge"),
     "sim": ("device_sim.cli", "numpy", "sim"),

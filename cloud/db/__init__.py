@@ -1,0 +1,1 @@
+"""Access to the database: settings, pool, migrations, named queries."""
