@@ -79,10 +79,15 @@ class Channel(Part):
 
 
 class ChannelSet(Part):
-    """The channels of a frame, in order, declared once. `id` changes whenever the set does."""
+    """The channels of a frame, in order, declared once. `id` changes whenever the set does.
+
+    `hold_ms`: a reading stands for so long when none follows it, because the sampler keeps still while a channel stays
+    within its deadband; absence beyond it is silence. 0: a reading stands for its own instant only.
+    """
 
     id: U32
     period_ms: Annotated[int, Field(ge=1, le=0xFFFFFFFF)]
+    hold_ms: U32 = 0
     channels: Annotated[tuple[Channel, ...], Field(min_length=1, max_length=MAX_CHANNELS)]
 
     @model_validator(mode="after")
@@ -93,10 +98,13 @@ class ChannelSet(Part):
         return self
 
     @classmethod
-    def of(cls, channels: tuple[Channel, ...], period_ms: int) -> ChannelSet:
+    def of(cls, channels: tuple[Channel, ...], period_ms: int, hold_ms: int = 0) -> ChannelSet:
         """A channel set whose id is computed from its content, so that equal sets have equal ids."""
-        content = json.dumps([[c.name, c.unit, c.resolution, c.role] for c in channels], separators=(",", ":"))
-        return cls(id=zlib.crc32(content.encode()), period_ms=period_ms, channels=channels)
+        content: list[Any] = [[c.name, c.unit, c.resolution, c.role] for c in channels]
+        if hold_ms:
+            content.append(hold_ms)
+        text = json.dumps(content, separators=(",", ":"))
+        return cls(id=zlib.crc32(text.encode()), period_ms=period_ms, hold_ms=hold_ms, channels=channels)
 
 
 class ActiveFault(Part):

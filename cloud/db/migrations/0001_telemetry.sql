@@ -49,6 +49,7 @@ CREATE TABLE channel_set (
     resolutions real[] NOT NULL,
     roles text[] NOT NULL,
     period_ms bigint NOT NULL,
+    hold_ms bigint NOT NULL DEFAULT 0,                -- a reading stands so long when none follows (deadband)
     declared_at timestamptz NOT NULL,                 -- event time of the birth that declared it
     PRIMARY KEY (device_no, channel_set),
     CHECK (cardinality(names) = cardinality(units)
