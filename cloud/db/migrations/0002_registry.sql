@@ -16,6 +16,12 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     ) ELSE false END
 $$;
 
+-- For tables in which what was once written stays: a statement trigger on UPDATE, DELETE and TRUNCATE.
+CREATE FUNCTION refuse_alteration() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'FC009';
+END $$;
+
 -- What was made -------------------------------------------------------------------------------------------------
 
 CREATE TABLE appliance_family (

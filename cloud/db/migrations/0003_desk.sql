@@ -108,6 +108,7 @@ CREATE INDEX fault_case_device ON fault_case (device_no, occurred_at DESC) WHERE
 CREATE INDEX fault_case_ticket ON fault_case (ticket_no) WHERE ticket_no IS NOT NULL;
 CREATE INDEX fault_case_incomplete ON fault_case (case_no) WHERE missing <> '{}' AND merged_into IS NULL;
 CREATE INDEX fault_case_model ON fault_case (model, problem) WHERE merged_into IS NULL;
+CREATE INDEX fault_case_product ON fault_case (gtin, serial) WHERE merged_into IS NULL;
 CREATE INDEX fault_case_recent ON fault_case (occurred_at DESC) WHERE merged_into IS NULL;
 CREATE INDEX fault_case_standing ON fault_case (prediction_no)
     WHERE source = 'predicted' AND cleared_at IS NULL AND merged_into IS NULL;
