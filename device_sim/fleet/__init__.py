@@ -1,0 +1,1 @@
+"""Populations of appliances, their ground truth, and their records in bulk."""

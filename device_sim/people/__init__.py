@@ -1,0 +1,1 @@
+"""Households: who is at home, how appliances are used, who notices a fault, and what it costs."""

@@ -1,0 +1,1 @@
+"""Simulated fleets on real agents: drivers, clocks, bad networks, raw load, recorded machines."""
