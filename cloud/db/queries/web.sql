@@ -1,0 +1,237 @@
+-- What the API and the console read. Every list is bounded; a series is down-sampled here, never in the program.
+
+-- name: channels
+SELECT DISTINCT ON (name) name AS channel, unit, role, declared_at
+FROM channel_set AS s
+CROSS JOIN LATERAL unnest(s.names, s.units, s.roles) WITH ORDINALITY AS c (name, unit, role, place)
+WHERE s.device_no = %(device_no)s
+ORDER BY name, declared_at DESC;
+
+-- name: span_readings
+SELECT coalesce(sum(samples::bigint * channels), 0)::bigint AS readings
+FROM frame
+WHERE device_no = %(device_no)s
+    AND started_at >= %(since)s - interval '1 hour' AND started_at < %(until)s;
+
+-- name: series_from_frames
+SELECT channel, date_bin(%(step)s, at, %(since)s) AS at,
+    min(value)::float8 AS low, avg(value)::float8 AS mean, max(value)::float8 AS high, count(*) AS readings
+FROM any_sample
+WHERE device_no = %(device_no)s
+    AND started_at >= %(since)s - interval '1 hour' AND started_at < %(until)s
+    AND at >= %(since)s AND at < %(until)s
+    AND value > '-Infinity' AND value < 'Infinity'
+    AND (%(channels)s::text[] IS NULL OR channel = ANY (%(channels)s))
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
+-- name: series_from_hours
+SELECT channel, date_bin(%(step)s, hour, %(since)s) AS at,
+    min(low)::float8 AS low, (sum(mean * readings) / sum(readings))::float8 AS mean, max(high)::float8 AS high,
+    sum(readings)::bigint AS readings
+FROM rollup_hour
+WHERE device_no = %(device_no)s AND hour >= %(since)s - interval '1 hour' AND hour < %(until)s
+    AND (%(channels)s::text[] IS NULL OR channel = ANY (%(channels)s))
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
+-- name: usual_ranges
+SELECT channel,
+    percentile_cont(0.1) WITHIN GROUP (ORDER BY low)::float8 AS low,
+    percentile_cont(0.9) WITHIN GROUP (ORDER BY high)::float8 AS high,
+    count(*) AS hours
+FROM rollup_hour
+WHERE device_no = %(device_no)s AND hour >= %(until)s - interval '14 days' AND hour < %(until)s
+    AND (%(channels)s::text[] IS NULL OR channel = ANY (%(channels)s))
+GROUP BY channel
+HAVING count(*) >= %(hours)s;
+
+-- name: newest_sample
+SELECT max(started_at) AS at FROM frame WHERE device_no = %(device_no)s;
+
+-- name: newest_batch
+SELECT batch_no, committed_at, last_at FROM ingest_batch ORDER BY batch_no DESC LIMIT 1;
+
+-- name: recent_batches
+SELECT count(*) AS batches, coalesce(sum(frames), 0)::bigint AS frames,
+    coalesce(sum(fault_reports), 0)::bigint AS fault_reports
+FROM (SELECT frames, fault_reports, committed_at FROM ingest_batch ORDER BY batch_no DESC LIMIT 5000) AS newest
+WHERE committed_at > clock_timestamp() - interval '1 minute';
+
+-- name: fleet_counts
+SELECT (SELECT count(*) FROM gateway) AS gateways,
+    (SELECT count(*) FROM gateway WHERE online) AS gateways_online,
+    (SELECT count(*) FROM device) AS devices,
+    (SELECT count(*) FROM device WHERE active_faults <> '{}') AS devices_with_faults;
+
+-- name: loss_totals
+SELECT count(*) AS gaps, coalesce(sum(dropped), 0)::bigint AS dropped, coalesce(sum(bytes), 0)::bigint AS bytes
+FROM loss_ledger;
+
+-- name: losses
+SELECT g.gateway, d.device, l.boot, l.seq, l.kind, l.dropped, l.bytes, l.first_at, l.last_at, l.reported_at
+FROM loss_ledger AS l
+JOIN gateway AS g USING (gateway_no)
+JOIN device AS d USING (device_no)
+ORDER BY l.reported_at DESC, l.device_no, l.boot, l.seq
+LIMIT %(limit)s;
+
+-- name: dead_letter_totals
+SELECT reason, count(*) AS letters, sum(times)::bigint AS times,
+    count(*) FILTER (WHERE replayed_at IS NULL) AS waiting
+FROM dead_letter GROUP BY reason ORDER BY reason;
+
+-- name: dead_letters
+SELECT dead_letter_no, received_at, last_received_at, topic, reason, detail, times,
+    octet_length(payload) AS payload_bytes, replayed_at
+FROM dead_letter
+WHERE (%(key)s::timestamptz IS NULL OR (last_received_at, dead_letter_no) < (%(key)s, %(number)s))
+ORDER BY last_received_at DESC, dead_letter_no DESC
+LIMIT %(limit)s;
+
+-- name: programs
+SELECT program, instance, at, counters FROM program_health ORDER BY program, instance;
+
+-- name: faults
+SELECT * FROM shown_fault
+WHERE (%(device)s::text IS NULL OR device = %(device)s)
+    AND (%(model)s::text IS NULL OR model = %(model)s)
+    AND (%(source)s::text IS NULL OR source = %(source)s)
+    AND (%(severity)s::text IS NULL OR severity = %(severity)s)
+    AND (%(standing)s::boolean IS NULL OR (cleared_at IS NULL) = %(standing)s)
+    AND (%(complete)s::boolean IS NULL OR (missing = '{}') = %(complete)s)
+    AND (%(since)s::timestamptz IS NULL OR occurred_at >= %(since)s)
+    AND (%(until)s::timestamptz IS NULL OR occurred_at < %(until)s)
+    AND (%(key)s::timestamptz IS NULL OR (occurred_at, case_no) < (%(key)s, %(number)s))
+ORDER BY occurred_at DESC, case_no DESC
+LIMIT %(limit)s;
+
+-- name: newest_faults
+SELECT * FROM shown_fault ORDER BY case_no DESC LIMIT %(limit)s;
+
+-- name: fault
+SELECT * FROM shown_fault WHERE case_no = %(case_no)s;
+
+-- name: standing_by_severity
+SELECT coalesce(severity, 'unknown') AS severity, count(*) AS faults
+FROM shown_fault WHERE cleared_at IS NULL GROUP BY 1;
+
+-- name: tickets_by_value
+SELECT * FROM shown_ticket
+WHERE state IN ('proposed', 'confirmed', 'contacted', 'scheduled')
+    AND (%(state)s::text IS NULL OR state = %(state)s)
+    AND (%(severity)s::text IS NULL OR severity = %(severity)s)
+    AND (%(device)s::text IS NULL OR device = %(device)s)
+    AND (%(key)s::float8 IS NULL OR (-expected_value, ticket_no) > (-%(key)s::float8, %(number)s))
+ORDER BY expected_value DESC, ticket_no
+LIMIT %(limit)s;
+
+-- name: tickets_by_time
+SELECT * FROM shown_ticket
+WHERE (%(state)s::text IS NULL OR state = %(state)s)
+    AND (%(open)s::boolean IS NULL OR (state IN ('proposed', 'confirmed', 'contacted', 'scheduled')) = %(open)s)
+    AND (%(severity)s::text IS NULL OR severity = %(severity)s)
+    AND (%(device)s::text IS NULL OR device = %(device)s)
+    AND (%(key)s::timestamptz IS NULL OR (raised_at, ticket_no) < (%(key)s, %(number)s))
+ORDER BY raised_at DESC, ticket_no DESC
+LIMIT %(limit)s;
+
+-- name: ticket_counts
+SELECT state, count(*) AS tickets FROM ticket GROUP BY state;
+
+-- name: ticket
+SELECT v.*, t.device_no, m.price_band, p.produced_on, p.lot, f.version AS definition_version, f.self_help, f.source,
+    f.stops, f.likely_parts, f.confirmation_rule, t.rank_reason, t.customer_words, t.likely_part
+FROM shown_ticket AS v
+JOIN ticket AS t USING (ticket_no)
+JOIN model AS m ON m.model = t.model
+LEFT JOIN product AS p ON p.gtin = t.gtin AND p.serial = t.serial
+LEFT JOIN fault_definition AS f ON f.definition_no = t.definition_no
+WHERE ticket_no = %(ticket_no)s;
+
+-- name: ticket_steps
+SELECT step_no, from_state, to_state, person, at, reason FROM ticket_step
+WHERE ticket_no = %(ticket_no)s ORDER BY step_no;
+
+-- name: ticket_evidence
+SELECT e.case_no, e.kind, c.problem, e.first_seen_at, e.last_seen_at, e.times, e.probability, e.reason,
+    c.horizon_hours
+FROM ticket_evidence AS e
+JOIN fault_case AS c USING (case_no)
+WHERE e.ticket_no = %(ticket_no)s ORDER BY e.first_seen_at, e.case_no, e.kind;
+
+-- name: findings
+SELECT n.finding_no, n.ticket_no, d.device, n.outcome, n.code, n.part, n.note, n.person, n.failed_at, n.found_at,
+    n.recorded_at
+FROM finding AS n
+JOIN device AS d USING (device_no)
+WHERE (%(ticket_no)s::bigint IS NULL OR n.ticket_no = %(ticket_no)s)
+    AND (%(device)s::text IS NULL OR d.device = %(device)s)
+    AND (%(key)s::timestamptz IS NULL OR (n.found_at, n.finding_no) < (%(key)s, %(number)s))
+ORDER BY n.found_at DESC, n.finding_no DESC
+LIMIT %(limit)s;
+
+-- name: part_names
+SELECT part, name FROM part WHERE part = ANY (%(parts)s);
+
+-- name: part_choices
+SELECT part, name FROM part ORDER BY part LIMIT 500;
+
+-- name: model_codes
+SELECT code, meaning FROM fault_definition
+WHERE model = %(model)s AND upper_inf(known) ORDER BY code LIMIT 500;
+
+-- name: newest_step
+SELECT coalesce(max(step_no), 0) AS step_no FROM ticket_step;
+
+-- name: devices
+SELECT d.device_no, d.device, g.gateway, d.first_seen_at, d.last_seen_at, d.firmware, d.active_faults,
+    i.model, m.name AS model_name, m.family, b.user_id,
+    (SELECT count(*) FROM ticket AS t WHERE t.device_no = d.device_no
+        AND t.state IN ('proposed', 'confirmed', 'contacted', 'scheduled')) AS open_tickets
+FROM device AS d
+LEFT JOIN gateway AS g USING (gateway_no)
+LEFT JOIN fitting AS x ON x.device_no = d.device_no AND upper_inf(x.known) AND upper_inf(x.valid)
+LEFT JOIN trade_item AS i USING (gtin)
+LEFT JOIN model AS m USING (model)
+LEFT JOIN binding AS b ON b.device_no = d.device_no AND upper_inf(b.known) AND upper_inf(b.valid)
+WHERE (%(model)s::text IS NULL OR i.model = %(model)s)
+    AND (%(beginning)s::text IS NULL OR starts_with(d.device, %(beginning)s))
+    AND (%(faulty)s::boolean IS NULL OR (d.active_faults <> '{}') = %(faulty)s)
+    AND (%(after)s::text IS NULL OR d.device > %(after)s)
+ORDER BY d.device
+LIMIT %(limit)s;
+
+-- name: device
+SELECT d.device_no, d.device, g.gateway, g.online AS gateway_online, d.first_seen_at, d.last_seen_at, d.firmware,
+    d.active_faults, EXISTS (SELECT FROM registered_device AS r WHERE r.device_no = d.device_no) AS registered
+FROM device AS d
+LEFT JOIN gateway AS g USING (gateway_no)
+WHERE d.device = %(device)s;
+
+-- name: fittings
+SELECT x.gtin, x.serial, p.produced_on, p.lot, i.model, m.name AS model_name, m.family, m.price_band,
+    m.warranty_months, lower(x.valid) AS valid_from, upper(x.valid) AS valid_until
+FROM fitting AS x
+LEFT JOIN product AS p USING (gtin, serial)
+LEFT JOIN trade_item AS i USING (gtin)
+LEFT JOIN model AS m USING (model)
+WHERE x.device_no = %(device_no)s AND upper_inf(x.known)
+ORDER BY lower(x.valid) DESC NULLS LAST;
+
+-- name: bindings
+SELECT b.user_id, u.locale, u.time_zone, u.erased_at, lower(b.valid) AS valid_from, upper(b.valid) AS valid_until
+FROM binding AS b
+JOIN app_user AS u USING (user_id)
+WHERE b.device_no = %(device_no)s AND upper_inf(b.known)
+ORDER BY lower(b.valid) DESC NULLS LAST;
+
+-- name: fault_states
+SELECT s.code, s.active, s.changed_at, f.meaning, f.severity::text AS severity
+FROM fault_state AS s
+LEFT JOIN fault_definition AS f ON f.model = %(model)s AND f.code = s.code AND upper_inf(f.known)
+WHERE s.device_no = %(device_no)s
+ORDER BY s.active DESC, s.changed_at DESC;
+
+-- name: clocks
+SELECT clock_timestamp() AS wall_at, reads, watermark FROM desk_clock;

@@ -1,0 +1,62 @@
+"""What every route and page works with, made when the program starts and gone when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from cloud.db.pool import Pool, open_pool
+from cloud.db.settings import DatabaseSettings
+from cloud.web.board import Board
+from cloud.web.metrics import Metrics
+from cloud.web.notices import Notices
+from cloud.web.settings import WebSettings
+
+
+@dataclass(frozen=True, slots=True)
+class WebContext:
+    """The parts of the running program."""
+
+    settings: WebSettings
+    pool: Pool
+    notices: Notices
+    board: Board
+    metrics: Metrics
+    ending: asyncio.Event
+
+
+@asynccontextmanager
+async def open_context(
+    settings: WebSettings, database: DatabaseSettings, metrics: Metrics
+) -> AsyncIterator[WebContext]:
+    """Open the pool, listen for notices, keep the board; all ended on leaving. If one of them dies, all end."""
+    notices = Notices(database.url.get_secret_value())
+    async with open_pool(database, "web") as pool:
+        board = Board(pool, notices, settings.refresh_s, settings.recheck_s)
+        context = WebContext(settings, pool, notices, board, metrics, asyncio.Event())
+        tasks = [
+            asyncio.create_task(notices.run(), name="notices"),
+            asyncio.create_task(board.run(), name="board"),
+        ]
+        try:
+            yield context
+        finally:
+            context.ending.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def context_of(request: Request) -> WebContext:
+    """The running program's parts, for a route."""
+    context: WebContext = request.app.state.context
+    return context
+
+
+def operator_of(request: Request) -> str:
+    """Under whose name this request goes on, as the guard found it."""
+    return str(request.state.operator)
