@@ -9,8 +9,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 app = typer.Typer(
     name="firstcall",
@@ -50,13 +54,50 @@ def _missing_extra(arguments: list[str]) -> str | None:
     return None if _installed(needs) else extra
 
 
+def configure_logging() -> None:
+    """Log to standard error: for people on a terminal, as JSON lines elsewhere."""
+    import structlog
+
+    pretty = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if pretty else [structlog.processors.dict_tracebacks]),
+            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def explain_settings(error: ValidationError) -> str:
+    """One line for each setting that is missing or wrong, by the name of its environment variable."""
+    from pydantic_settings import BaseSettings
+
+    prefix = next(
+        (c.model_config.get("env_prefix", "") for c in BaseSettings.__subclasses__() if c.__name__ == error.title), ""
+    )
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = prefix + "__".join(str(step) for step in problem["loc"]).upper()
+        lines.append(f"{name}: {problem['msg']}")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Entry point of the console script."""
+    from pydantic import ValidationError
+
     extra = _missing_extra(sys.argv[1:])
     if extra:
         sys.exit(f"firstcall {sys.argv[1]} needs the extra '{extra}': pip install 'firstcall[{extra}]'")
+    configure_logging()
     _mount(app)
-    app()
+    try:
+        app()
+    except ValidationError as error:
+        sys.exit(f"these settings are not right:\n{explain_settings(error)}")
 
 
 if __name__ == "__main__":

@@ -26,9 +26,7 @@ class AlarmSettings(BaseModel):
     on_delay: float = Field(0.0, ge=0, description="a score must stay high for so long before the alarm is raised")
     off_delay: float = Field(86_400.0, ge=0, description="a score must stay low for so long before it is cleared")
     raise_score: float = Field(0.5, gt=0, le=1, description="high means at least this")
-    clear_score: float = Field(
-        0.25, ge=0, le=1, description="low means below this; between, the alarm stays as it is"
-    )
+    clear_score: float = Field(0.25, ge=0, le=1, description="low means below this; between, the alarm stays as it is")
     chatter_count: int = Field(3, ge=2, description="so many raises within chatter_window are chattering")
     chatter_window: float = Field(7 * 86_400.0, gt=0, description="length of that window")
     silence: float = Field(6 * 3_600.0, gt=0, description="a device without samples for so long has no data")
@@ -73,12 +71,12 @@ class AlarmMachine:
     _last: dict[str, float] = field(default_factory=dict)
     _silent: set[str] = field(default_factory=set)
 
-    def concerns(self, device: str) -> bool:
-        """Whether `device` has an alarm that is not quiet, so that its low scores matter too."""
-        return device in self._devices()
-
-    def _devices(self) -> set[str]:
-        return {device for device, _problem in self._alarms}
+    def watched(self) -> dict[str, tuple[str, ...]]:
+        """Devices with an alarm that is not quiet, and its problems: their low scores matter too."""
+        found: dict[str, tuple[str, ...]] = {}
+        for device, problem in self._alarms:
+            found[device] = (*found.get(device, ()), problem)
+        return found
 
     def seen(self, devices: Iterable[str], at: float) -> Iterator[Transition]:
         """These devices gave samples, the last of them at `at`."""
@@ -95,9 +93,7 @@ class AlarmMachine:
                 self._silent.add(device)
                 yield Transition(device, last + self.settings.silence, Change.NO_DATA)
 
-    def step(
-        self, device: str, problem: str, at: float, score: float, called_for: bool = True
-    ) -> Iterator[Transition]:
+    def step(self, device: str, problem: str, at: float, score: float, called_for: bool = True) -> Iterator[Transition]:
         """One score of a device for one problem; `called_for` says that the decision rule wants a ticket."""
         alarm = self._alarms.get((device, problem))
         if alarm is None:

@@ -27,8 +27,7 @@ from cloud.detection.records import DeviceEvent, Floats, RecordBlock
 class StoredFrame:
     """A committed frame. `started_at`, `received_at`: epoch s; `period`: s; `values`: float, (samples, channels).
 
-    `hold`: seconds for which a reading stands when no newer one comes (deadband); 0 when it does not. `cohort`: the
-    device's model, or empty.
+    `hold`: seconds for which a reading stands when no newer one comes (deadband); 0 when it does not.
     """
 
     device: str
@@ -40,30 +39,22 @@ class StoredFrame:
     values: Floats
     received_at: float
     hold: float = 0.0
-    cohort: str = ""
 
     @property
     def times(self) -> Floats:
         """Event time of each sample, epoch s."""
-        times: Floats = self.started_at + self.period * np.arange(len(self.values))
+        times: Floats = self.started_at + self.period * np.arange(len(self.values), dtype=np.float64)
         return times
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A complete window of event time: `number` times the tick length is its start."""
-
-    number: int
-    blocks: tuple[RecordBlock, ...]
 
 
 Piece = tuple[StoredFrame, slice]
 
 
 @dataclass(slots=True)
-class _Held:
-    """What waits for one tick."""
+class Tick:
+    """A window of event time and what came of it so far: `number` times the tick length is its start."""
 
+    number: int
     pieces: list[Piece] = field(default_factory=list)
     events: set[DeviceEvent] = field(default_factory=set)
 
@@ -81,7 +72,7 @@ class Intake:
     """Reorder stored frames by event time.
 
     `lateness`: seconds behind the newest record within which a record is still judged in order. `tick`: length of a
-    window, s. Late samples are counted in `late`, by device.
+    window, s. Late samples are counted in `late`, by device. `cohorts` maps a device to its model where known.
     """
 
     lateness: float
@@ -89,7 +80,8 @@ class Intake:
     newest: float = -math.inf
     next_tick: int | None = None
     late: Counter[str] = field(default_factory=Counter)
-    _held: dict[int, _Held] = field(default_factory=dict)
+    cohorts: dict[str, str] = field(default_factory=dict)
+    _held: dict[int, Tick] = field(default_factory=dict)
     _due: list[int] = field(default_factory=list)
     _standing: dict[tuple[str, tuple[str, ...]], _Standing] = field(default_factory=dict)
 
@@ -118,9 +110,9 @@ class Intake:
     def _is_late(self, number: int) -> bool:
         return self.next_tick is not None and number < self.next_tick
 
-    def _hold(self, number: int) -> _Held:
+    def _hold(self, number: int) -> Tick:
         if number not in self._held:
-            self._held[number] = _Held()
+            self._held[number] = Tick(number)
             heapq.heappush(self._due, number)
         return self._held[number]
 
@@ -139,16 +131,16 @@ class Intake:
     def _release(self, bound: int) -> Iterator[Tick]:
         while self._due and self._due[0] < bound:
             number = heapq.heappop(self._due)
-            held = self._held.pop(number)
             self.next_tick = number + 1
-            yield Tick(number, tuple(self._blocks(held)))
+            yield self._held.pop(number)
         self.next_tick = bound if self.next_tick is None else max(self.next_tick, bound)
 
-    def _blocks(self, held: _Held) -> Iterator[RecordBlock]:
+    def blocks(self, tick: Tick) -> Iterator[RecordBlock]:
+        """A complete tick's rows in canonical order, a block for each cohort and channel list; take each tick once."""
         groups: dict[tuple[str, tuple[str, ...]], list[Piece]] = {}
-        for frame, rows in sorted(held.pieces, key=_canonical):
-            groups.setdefault((frame.cohort, frame.channels), []).append((frame, rows))
-        events = sorted(held.events)
+        for frame, rows in sorted(tick.pieces, key=_canonical):
+            groups.setdefault((self.cohorts.get(frame.device, ""), frame.channels), []).append((frame, rows))
+        events = sorted(tick.events)
         if events and not groups:
             yield RecordBlock((), np.zeros(0), (), np.zeros((0, 0)), events)
         for cohort, channels in sorted(groups):
