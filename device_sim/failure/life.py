@@ -69,9 +69,7 @@ def plan_life(
     for mode in modes:
         after = span.start
         while True:
-            failure = next_failure(
-                rng, mode, annual_rate * mode.share, born_at, after, span.end + _horizon(mode)
-            )
+            failure = next_failure(rng, mode, annual_rate * mode.share, born_at, after, span.end + _horizon(mode))
             if failure is None:
                 break
             growth = drawn_growth(rng, mode)

@@ -39,6 +39,13 @@ def _gtin(number: int) -> str:
 MODELS: tuple[Model, ...] = (
     Model("FR-480", "fridge", _gtin(480_001), 0.6),
     Model("FR-330", "fridge", _gtin(330_001), 0.4, 0.92),
+    Model("WM-90", "washer", _gtin(90_001), 0.6),
+    Model("WM-70", "washer", _gtin(70_001), 0.4, 0.85),
+    Model("AC-35", "air_conditioner", _gtin(35_001), 0.55),
+    Model("AC-50", "air_conditioner", _gtin(50_001), 0.45, 1.15),
+    Model("WH-16", "water_heater", _gtin(16_001), 1.0),
+    Model("DW-14", "dishwasher", _gtin(14_001), 1.0),
+    Model("DR-80", "dryer", _gtin(80_001), 1.0),
 )
 
 

@@ -108,9 +108,7 @@ class World:
             born_at=born_at,
             household=household,
             life=self._life(device, model, born_at, household),
-            silences=plan_silences(
-                dice(self.seed, "silences", device), self.span, self.wifi_a_year, self.power_a_year
-            ),
+            silences=plan_silences(dice(self.seed, "silences", device), self.span, self.wifi_a_year, self.power_a_year),
             revised_at=self._revision(device, family),
         )
 

@@ -91,10 +91,10 @@ class Fridge:
             -18.0 + 1.6 * swing + 0.25 * openings + 0.4 * fan + 1.3 * warm + 3.0 * defrosting + noise("tempZ2", 0.2),
             ambient + noise("tempEnv", 0.2),
             damp + noise("humidityEnv", 1.5),
-            4.0 + watts * running + 190.0 * defrosting * (1.0 - frost) + noise("power", 1.5),
+            np.maximum(4.0 + watts * running + 190.0 * defrosting * (1.0 - frost) + noise("power", 1.5), 0.0),
             condenser + noise("condenserTemp", 0.3),
             evaporator + 22.0 * defrosting * (1.0 - frost) + noise("evaporatorTemp", 0.4),
-            current * running + noise("fanCurrent", 0.003),
+            np.maximum(current * running + noise("fanCurrent", 0.003), 0.0),
             running,
         )
         return np.stack(np.broadcast_arrays(*columns), axis=-1)
