@@ -101,9 +101,7 @@ def launch(
     return ChildProcess(guard_process, int(first_line), log, grace)
 
 
-def poll_until(
-    ready: Callable[[], bool], child: ChildProcess, deadline: float, clock: Callable[[], float]
-) -> bool:
+def poll_until(ready: Callable[[], bool], child: ChildProcess, deadline: float, clock: Callable[[], float]) -> bool:
     """Ask `ready` again and again; False when the child has ended or `clock()` has passed `deadline`."""
     pause = threading.Event()
     while clock() < deadline:

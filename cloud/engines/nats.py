@@ -147,9 +147,7 @@ class NatsServer:
         ports = self._ports or _fill(self._wanted)
         for port in ports:
             if not can_listen(port):
-                raise PortInUseError(
-                    f"port {port} on {LOOPBACK} is in use: end what listens there, or choose another"
-                )
+                raise PortInUseError(f"port {port} on {LOOPBACK} is in use: end what listens there, or choose another")
         configuration = self._write_configuration(ports)
         log = self.home / "log"
         log_start = log.stat().st_size if log.exists() else 0
@@ -160,9 +158,7 @@ class NatsServer:
             stop_signal=signal.SIGTERM,
             grace=STOP_GRACE_SECONDS,
         )
-        if not poll_until(
-            lambda: _healthy(ports[2]) and answers(ports[1], self.host), child, deadline, time.monotonic
-        ):
+        if not poll_until(lambda: _healthy(ports[2]) and answers(ports[1], self.host), child, deadline, time.monotonic):
             child.stop()
             raise _why_not(log, log_start)
         self._child, self._ports = child, ports

@@ -57,12 +57,12 @@ class NatsOptions:
 def gateway_user(gateway: str, password: str) -> NatsUser:
     """A gateway's login: it publishes upward and subscribes downward in its own name, over MQTT only."""
     name = identifier(gateway, "gateway")
-    prefix = f"{ROOT}.{VERSION}"
+    up, down = (f"{ROOT}.{VERSION}.{way}.{name}" for way in (Direction.UP, Direction.DOWN))
     return NatsUser(
         name,
         password,
-        publish=(f"{prefix}.{Direction.UP}.{name}.>",),
-        subscribe=(f"{prefix}.{Direction.DOWN}.{name}.>", MQTT_SESSION_SUBJECTS),
+        publish=(f"{up}.>",),
+        subscribe=(down, f"{down}.>", MQTT_SESSION_SUBJECTS),  # MQTT's `a/#` is NATS' `a` and `a.>`
         mqtt_only=True,
     )
 

@@ -158,9 +158,7 @@ class PostgresServer:
         clear_stale_lock(self.home / "data")
         log = self.home / "log"
         log_start = log.stat().st_size if log.exists() else 0
-        options = [
-            word for item in {**self._settings, "port": str(port)}.items() for word in ("-c", "=".join(item))
-        ]
+        options = [word for item in {**self._settings, "port": str(port)}.items() for word in ("-c", "=".join(item))]
         child = launch(
             [str(binaries.folder / "postgres"), "-D", str(self.home / "data"), *options],
             log=log,
@@ -171,9 +169,7 @@ class PostgresServer:
             environment=ENVIRONMENT,
         )
         status = self.home / "data/postmaster.pid"
-        ready = poll_until(
-            lambda: _says_ready(status, child.pid) and answers(port), child, deadline, time.monotonic
-        )
+        ready = poll_until(lambda: _says_ready(status, child.pid) and answers(port), child, deadline, time.monotonic)
         if not ready:
             child.stop()
             raise _why_not(port, log, log_start)
@@ -218,9 +214,7 @@ def _initdb(binaries: PostgresBinaries, target: Path, password: Path) -> None:
         extra_groups=[] if account else None,
     )
     if outcome.returncode != 0:
-        raise EngineStartError(
-            f"initdb could not make {target}:\n{outcome.stderr.strip() or outcome.stdout.strip()}"
-        )
+        raise EngineStartError(f"initdb could not make {target}:\n{outcome.stderr.strip() or outcome.stdout.strip()}")
 
 
 def _says_ready(status: Path, pid: int) -> bool:

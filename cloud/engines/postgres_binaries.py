@@ -51,9 +51,7 @@ def find_postgres(given: Path | None = None, account: Account | None = None) -> 
         reachable = _within_reach(folder, account)
         version = _version(reachable / "postgres")
         if version is None or version[0] < OLDEST_MAJOR:
-            tried.append(
-                f"{folder} ({origin}): {'does not run' if version is None else f'PostgreSQL {version[0]}'}"
-            )
+            tried.append(f"{folder} ({origin}): {'does not run' if version is None else f'PostgreSQL {version[0]}'}")
             continue
         return PostgresBinaries(reachable, version[0], origin)
     raise EngineNotFoundError(

@@ -48,9 +48,7 @@ def why_unavailable() -> str | None:
     if sys.platform != "linux" or not shutil.which("apt-get"):
         return "TimescaleDB tests run in a Debian 13 root folder, which only a Debian can make"
     if os.geteuid() != 0:
-        return (
-            "TimescaleDB tests run in a Debian 13 root folder by chroot, which only root can do (sudo make test)"
-        )
+        return "TimescaleDB tests run in a Debian 13 root folder by chroot, which only root can do (sudo make test)"
     outcome = subprocess.run([SCRIPT, root_folder()], capture_output=True, text=True, check=False)
     return outcome.stderr.strip() if outcome.returncode else None
 

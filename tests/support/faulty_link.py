@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from types import TracebackType
 from typing import Self
 
@@ -94,7 +93,7 @@ class FaultyLink:
                 asyncio.create_task(self._pass_on("down", away_reader, writer)),
             )
             try:
-                await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(directions, return_when=asyncio.FIRST_EXCEPTION)  # one way may end first
             finally:
                 for direction in directions:
                     direction.cancel()
@@ -106,19 +105,18 @@ class FaultyLink:
                 end.transport.abort()
 
     async def _pass_on(self, way: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while chunk := await source.read(CHUNK):
-                if self.delay:
-                    await asyncio.sleep(self.delay)
-                await self._flowing.wait()
-                chunk, cut = self._up_to_the_cut(way, chunk)
-                sink.write(chunk)
-                await sink.drain()
-                self.forwarded[way] += len(chunk)
-                if cut:
-                    return
-            with contextlib.suppress(OSError):
-                sink.write_eof()
+        """Returns at the end of the stream; raises when the connection is lost or to be cut."""
+        while chunk := await source.read(CHUNK):
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            await self._flowing.wait()
+            passed, cut = self._up_to_the_cut(way, chunk)
+            sink.write(passed)
+            await sink.drain()
+            self.forwarded[way] += len(passed)
+            if cut:
+                raise ConnectionAbortedError
+        sink.write_eof()
 
     def _up_to_the_cut(self, way: str, chunk: bytes) -> tuple[bytes, bool]:
         left = self._cut_after[way]

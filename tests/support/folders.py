@@ -13,7 +13,7 @@ from pathlib import Path
 def open_folder(purpose: str) -> Iterator[Path]:
     """A new directory, deleted at the end."""
     folder = Path(tempfile.mkdtemp(prefix=f"firstcall-{purpose}-"))
-    folder.chmod(0o711)
+    folder.chmod(0o755)
     try:
         yield folder
     finally:
