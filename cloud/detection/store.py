@@ -20,7 +20,7 @@ CHUNK_BYTES = 16 * 1024 * 1024
 
 
 async def write_run(connection: Connection, detector: str, run: Run) -> None:
-    """Decisions and taken inputs of one run, in the caller's transaction. Writing the same run twice changes nothing."""
+    """Decisions and taken inputs of one run, in the caller's transaction; idempotent."""
     for taken in run.taken:
         await _write_taken(connection, detector, taken)
     for decision in run.decisions:
