@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
@@ -22,13 +22,30 @@ from tests.support.debian_root import TimescaleServer, root_folder, why_unavaila
 from tests.support.faulty_link import FaultyLink
 from tests.support.folders import open_folder
 from tests.support.mosquitto import AS_SHIPPED, TUNED, Mosquitto, find_mosquitto
-from tests.support.require import leave_out, require
+from tests.support.require import leave_out, refuse_skip, require
 
 __all__ = ["require"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RECORDED = REPOSITORY.parent / "shared/data"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# --- nothing left out in CI ---
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    refuse_skip(report)
+    return report
+
 
 # --- PostgreSQL ---
 

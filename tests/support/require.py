@@ -23,3 +23,11 @@ def leave_out(reason: str) -> None:
     if IN_CI:
         pytest.fail(f"CI leaves nothing out: {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In CI, turn a skip that did not come from here (`pytest.skip`, `skipif`, `importorskip`) into a failure."""
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"CI leaves nothing out: {reason.removeprefix('Skipped: ')}"
