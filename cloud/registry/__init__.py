@@ -1,0 +1,1 @@
+"""Users, products, devices, who has which, and what fault codes mean. See docs/four-codes.md."""
