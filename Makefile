@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 EVALUATE_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench evaluate lock clean
+.PHONY: help install demo test lint format bench evaluate docs lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: $(STAMP) ## Throughput and cost beside simpler pipelines, on this machine
 
 evaluate: $(STAMP) ## Score the detector on recorded data (EVALUATE_ARGS)
 	@$(BIN)/firstcall evaluate $(EVALUATE_ARGS)
+
+docs: $(STAMP) ## Write docs/settings.md anew from the programs' settings
+	@$(BIN)/python -m docs.write_settings
 
 lock: $(STAMP) ## Resolve the dependencies anew and write requirements/*.lock
 	@requirements/lock
