@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cloud.engines.account import Account
 from cloud.engines.errors import EngineError, EngineStartError
 
 GUARD_MARGIN_SECONDS = 10.0
+POLL_SECONDS = 0.02
 PROCESS_TABLE = Path("/proc")
 
 
@@ -101,16 +103,22 @@ def launch(
     return ChildProcess(guard_process, int(first_line), log, grace)
 
 
-def poll_until(ready: Callable[[], bool], child: ChildProcess, deadline: float, clock: Callable[[], float]) -> bool:
-    """Ask `ready` again and again; False when the child has ended or `clock()` has passed `deadline`."""
+def ready_or_stopped(child: ChildProcess, ready: Callable[[], bool], deadline: float) -> bool:
+    """Ask `ready` again and again until `time.monotonic()` passes `deadline` or the child has ended.
+
+    Returns whether it became ready; if not, also when interrupted, the child is stopped.
+    """
     pause = threading.Event()
-    while clock() < deadline:
-        if ready():
-            return True
-        if not child.running:
-            return False
-        pause.wait(0.02)
-    return False
+    became_ready = False
+    try:
+        while not became_ready and child.running and time.monotonic() < deadline:
+            became_ready = ready()
+            if not became_ready:
+                pause.wait(POLL_SECONDS)
+    finally:
+        if not became_ready:
+            child.stop()
+    return became_ready
 
 
 def children_of(pid: int) -> list[int]:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from cloud.engines.account import erase_home
-from cloud.engines.child import ChildProcess, launch, poll_until
+from cloud.engines.child import ChildProcess, launch, ready_or_stopped
 from cloud.engines.errors import EngineError, EngineStartError, PortInUseError
 from cloud.engines.nats_binary import find_nats
 from cloud.engines.nats_config import NatsOptions, NatsUser, render
@@ -158,8 +158,7 @@ class NatsServer:
             stop_signal=signal.SIGTERM,
             grace=STOP_GRACE_SECONDS,
         )
-        if not poll_until(lambda: _healthy(ports[2]) and answers(ports[1], self.host), child, deadline, time.monotonic):
-            child.stop()
+        if not ready_or_stopped(child, lambda: _healthy(ports[2]) and answers(ports[1], self.host), deadline):
             raise _why_not(log, log_start)
         self._child, self._ports = child, ports
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from cloud.engines.account import account_for_servers, erase_home, give, reachable_home
-from cloud.engines.child import ChildProcess, launch, poll_until
+from cloud.engines.child import ChildProcess, launch, ready_or_stopped
 from cloud.engines.errors import DirectoryInUseError, EngineError, EngineStartError, PortInUseError
 from cloud.engines.ports import LOOPBACK, answers, can_listen, free_port
 from cloud.engines.postgres_binaries import PostgresBinaries, find_postgres
@@ -169,9 +169,8 @@ class PostgresServer:
             environment=ENVIRONMENT,
         )
         status = self.home / "data/postmaster.pid"
-        ready = poll_until(lambda: _says_ready(status, child.pid) and answers(port), child, deadline, time.monotonic)
+        ready = ready_or_stopped(child, lambda: _says_ready(status, child.pid) and answers(port), deadline)
         if not ready:
-            child.stop()
             raise _why_not(port, log, log_start)
         self._child, self._port = child, port
 

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from cloud.engines.child import ChildProcess, launch, poll_until
+from cloud.engines.child import ChildProcess, launch, ready_or_stopped
 from cloud.engines.errors import EngineError, EngineStartError
 from cloud.engines.ports import LOOPBACK, answers, free_port
 
@@ -95,8 +95,7 @@ class TimescaleServer:
         def ready() -> bool:
             return status.exists() and "ready" in status.read_text() and answers(port)
 
-        if not poll_until(ready, child, time.monotonic() + START_SECONDS, time.monotonic):
-            child.stop()
+        if not ready_or_stopped(child, ready, time.monotonic() + START_SECONDS):
             raise EngineStartError(f"the server in {self._root} did not start:\n{child.log_tail()}")
         self._child = child
 

@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from cloud.engines.child import ChildProcess, launch, poll_until
+from cloud.engines.child import ChildProcess, launch, ready_or_stopped
 from cloud.engines.errors import EngineError, EngineStartError
 from cloud.engines.ports import LOOPBACK, answers, free_port
 
@@ -93,8 +93,7 @@ class Mosquitto:
             grace=10.0,
         )
         port = self._port
-        if not poll_until(lambda: answers(port), child, time.monotonic() + START_SECONDS, time.monotonic):
-            child.stop()
+        if not ready_or_stopped(child, lambda: answers(port), time.monotonic() + START_SECONDS):
             raise EngineStartError(f"mosquitto did not start:\n{child.log_tail()}")
         self._child = child
 
