@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -18,18 +19,21 @@ from edge_agent.device_loop import DeviceLoop
 from edge_agent.dispatch import Dispatch
 from edge_agent.draft import Draft, Rank
 from edge_agent.drivers import create
+from edge_agent.failures import first_cause
 from edge_agent.ports import Clock, Driver
 from edge_agent.settings import DeviceSettings, EdgeSettings
-from edge_agent.spool import Spool, SpoolCorrupt, Spooled, open_spool
+from edge_agent.spool import Spool, SpoolCorrupt, open_spool
+from edge_agent.spool.ledgers import Ledgers
+from edge_agent.spool.store import is_no_room
+from edge_agent.upkeep import Upkeep
 from edge_agent.uplink import Callbacks, Uplink
 from edge_agent.window import Window
-from protocols.messages import Birth, Death
+from protocols.messages import EARLIEST_MS, Birth, Death
 from protocols.topics import NO_DEVICE, Kind
 
 logger = structlog.get_logger(__name__)
 
 VERSION = "firstcall-edge 0.1.0"
-UPKEEP_S = 5.0
 
 
 class AgentFailed(Exception):
@@ -81,11 +85,16 @@ class Agent:
 
         Raises:
             AgentFailed: a part of the agent ended that must not.
-            SpoolBusy, OSError: the spool cannot be opened.
+            SpoolBusy, WrongVersion, OSError: the spool cannot be opened.
         """
         damage: str | None = None
         while not self._stopping.is_set():
             damage = await self._run_with_spool(damage)
+
+    async def wait(self) -> None:
+        """Inside `async with`: return when the agent has stopped, raise as `run` when it failed."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
 
     async def stop(self) -> None:
         """Stop in order; returns when everything is let go. Harmless when called twice."""
@@ -131,62 +140,92 @@ class Agent:
             self._emptied.clear()
             await self._emptied.wait()
 
-    def accept(self, drafts: Sequence[Draft]) -> list[Spooled]:
-        """Spool messages and wake the uplink. Raises SpoolCorrupt after keeping the drafts for the next spool."""
+    def accept(self, drafts: Sequence[Draft], also: Callable[[Ledgers], None] | None = None) -> None:
+        """Spool messages, with what is to be remembered beside them, in one transaction; wake the uplink.
+
+        A disk without room drops and counts them. SpoolCorrupt is raised after keeping them for the next spool.
+        """
         if not drafts:
-            return []
+            return
+        spool = self.spool
         try:
-            spooled = self.spool.put(drafts, self._now_ms())
+            with spool.transaction():
+                spool.put(drafts, self._now_ms())
+                if also is not None:
+                    also(spool.ledgers)
         except SpoolCorrupt:
             self._homeless.extend(drafts)
             raise
+        except sqlite3.OperationalError as error:
+            if not is_no_room(error):
+                raise
+            spool.refuse(drafts)
+            logger.warning("spool_refused", messages=len(drafts), reason=str(error))
         if self._uplink is not None:
             self._uplink.wake()
-        return spooled
 
     # --- one spool's life ---
 
     async def _run_with_spool(self, damage: str | None) -> str | None:
         """Run on one spool file; returns what was wrong with it if it turned out to be damaged."""
-        section = self.settings.spool
         floor = int(time.time()) if self._boot_floor is None else self._boot_floor
-        self._spool = open_spool(section.path, section.bound_bytes, section.synchronous, floor, damage)
-        found_damaged: str | None = None
+        self._spool = open_spool(self.settings.spool, floor, damage)
         try:
             await self._run_parts()
-        except* SpoolCorrupt as found:
-            found_damaged = str(_first(found))
+        except BaseExceptionGroup as failures:
+            cause = first_cause(failures)
+            damaged = failures.subgroup(SpoolCorrupt)
+            if damaged is not None:
+                return str(first_cause(damaged))
+            raise AgentFailed(f"gateway {self.settings.gateway}: {type(cause).__name__}: {cause}") from cause
         finally:
             self._spool.close()
-        return found_damaged
+        return None
 
     async def _run_parts(self) -> None:
-        spool = self.spool
-        uplink_settings = self.settings.uplink
+        spool, settings = self.spool, self.settings.uplink
         window = Window(
-            uplink_settings.window_messages, uplink_settings.window_bytes,
-            uplink_settings.receipt_timeout_s, uplink_settings.receipt_timeout_max_s,
-        )  # fmt: skip
+            settings.window_messages,
+            settings.window_bytes,
+            timeout_s=settings.receipt_timeout_s,
+            timeout_max_s=settings.receipt_timeout_max_s,
+        )
         dispatch = Dispatch(spool, window, self.counters, self._random.random)
         self._loops = {device.id: self._device_loop(device) for device in self._devices()}
-        commands = Commands(self._loops, spool, self.counters, self.accept, self._now_ms)
-        callbacks = Callbacks(connected=self._announce, command=commands.take, freed=self._freed)
+        commands = Commands(self._loops, spool, self.counters, self, self._now_ms)
+        callbacks = Callbacks(connected=self.announce, command=commands.take, freed=self._freed)
         uplink = self._uplink = Uplink(self.settings, dispatch, callbacks, self.counters, self._random)
+        upkeep = Upkeep(
+            settings=self.settings,
+            spool=spool,
+            uplink=uplink,
+            dispatch=dispatch,
+            counters=self.counters,
+            clock=self._clock,
+            synchronised=self._synchronised,
+        )
         homeless, self._homeless = self._homeless, []
         self.accept(homeless)
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(uplink.run(self._will), name="uplink"),
-                group.create_task(self._run_devices(), name="devices"),
-                group.create_task(commands.run(), name="commands"),
-            ]
+            parts = {
+                "uplink": uplink.run(self._will),
+                "devices": self._run_devices(),
+                "commands": commands.run(),
+                "upkeep": upkeep.run(),
+            }
+            tasks = [group.create_task(part, name=name) for name, part in parts.items()]
             self._ready.set()
-            await self._stopping.wait()
-            for loop in self._loops.values():
-                self.accept(loop.flush())
+            try:
+                await self._stopping.wait()
+            finally:  # also when a part has failed: what was read is not lost with it
+                self._flush()
             await uplink.farewell(Death(at=self._now_ms(), boot=spool.boot, cause="stopped"))
             for task in tasks:
                 task.cancel()
+
+    def _flush(self) -> None:
+        for loop in self._loops.values():
+            self.accept(loop.flush())
 
     def _devices(self) -> list[DeviceSettings]:
         configured = list(self.settings.devices)
@@ -196,14 +235,28 @@ class Agent:
     def _device_loop(self, device: DeviceSettings) -> DeviceLoop:
         driver = self._drivers.get(device.id) or create(device.driver, device.id, device.options)
         return DeviceLoop(
-            device, driver, self._clock, self.counters, self.spool, self.accept, self._announce, self._every_sample
+            device,
+            driver,
+            clock=self._clock,
+            counters=self.counters,
+            ledgers=self.spool.ledgers,
+            outlet=self,
+            every_sample=self._every_sample,
         )
 
     async def _run_devices(self) -> None:
+        await self._wait_for_clock()
         async with asyncio.TaskGroup() as group:
             for loop in self._loops.values():
                 group.create_task(loop.run(), name=f"device {loop.device}")
         self._played_out.set()
+
+    async def _wait_for_clock(self) -> None:
+        """Wait while the clock was plainly never set: the cloud refuses event times before 2000."""
+        if self._now_ms() < EARLIEST_MS:
+            logger.warning("clock_never_set", now_ms=self._now_ms())
+        while self._now_ms() < EARLIEST_MS:  # noqa: ASYNC110 - nobody tells us when the clock is set
+            await asyncio.sleep(1)
 
     # --- the gateway's own messages ---
 
@@ -213,7 +266,7 @@ class Agent:
     def _will(self) -> Death:
         return Death(at=self._now_ms(), boot=self.spool.boot, cause="lost")
 
-    def _announce(self) -> None:
+    def announce(self) -> None:
         """Spool a birth, unless one of the same content still waits for its receipt."""
         at_ms = self._now_ms()
         devices = tuple(loop.inventory() for loop in self._loops.values() if loop.is_open)
@@ -233,11 +286,3 @@ class Agent:
     def _freed(self) -> None:
         if not self.spool.depth.messages:
             self._emptied.set()
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first exception that is not itself a group."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

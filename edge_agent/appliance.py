@@ -12,12 +12,14 @@ from edge_agent.framing import Assembled, FrameAssembler
 from edge_agent.freeze_frame import FreezeFrame, Span
 from edge_agent.ports import DriverError, Reading
 from edge_agent.sampler import Sampler
-from edge_agent.settings import FaultSettings, SamplingSettings
+from edge_agent.settings import DeviceSettings
 from protocols.frames import FREEZE, MAX_READINGS
 from protocols.messages import ChannelSet, Fault, SetSampling, Window
 from protocols.topics import Kind
 
 FLOAT32_MAX = 3.4028234663852886e38
+END_OF_TIME_S = 253_402_300_800  # year 10000
+CODE_CHARACTERS = 64
 
 
 class Appliance:
@@ -29,29 +31,34 @@ class Appliance:
 
     def __init__(
         self,
-        device: str,
         channel_set: ChannelSet,
-        sampling: SamplingSettings,
-        faults: FaultSettings,
+        settings: DeviceSettings,
         counters: Counters,
         active: Mapping[str, float] | None = None,
     ) -> None:
-        self.device = device
-        self.channel_set = channel_set
-        self.period_ms = sampling.period_ms or channel_set.period_ms
-        self._base_period_ms = self.period_ms
-        self._denser_until: float | None = None
-        self._sampling = sampling
+        self.device = settings.id
+        self._declared = channel_set
+        self._settings = settings
         self._counters = counters
         self._names = [channel.name for channel in channel_set.channels]
-        self._deadbands = dict(sampling.deadbands)
-        self._max_interval_s = sampling.max_interval_s
+        self._deadbands = dict(settings.sampling.deadbands)
+        self._max_interval_s = settings.sampling.max_interval_s
         self._sampler = Sampler(self._names, self._deadbands, self._max_interval_s)
-        self._monitor = FaultMonitor(faults.on_delay_s, faults.off_delay_s, active)
-        self._faults = faults
+        self._monitor = FaultMonitor(settings.faults.on_delay_s, settings.faults.off_delay_s, active)
+        self._base_period_ms = settings.sampling.period_ms or channel_set.period_ms
+        self._denser_until: float | None = None
+        self._first = True
+        self._begin(self._base_period_ms)
+
+    def _begin(self, period_ms: int) -> None:
+        """Begin to gather at a period, and say how long a reading stands."""
+        self.period_ms = period_ms
+        hold_ms = self._declared.hold_ms
+        if any(name in self._deadbands for name in self._names):
+            hold_ms = round(self._max_interval_s * 1000) + self._base_period_ms
+        self.channel_set = ChannelSet.of(self._declared.channels, self._base_period_ms, hold_ms)
         self._frames = self._assembler()
         self._freeze = self._freezer()
-        self._first = True
 
     @property
     def active_faults(self) -> dict[str, float]:
@@ -62,12 +69,9 @@ class Appliance:
         """Take one reading; return the messages that it completes, faults first.
 
         Raises:
-            DriverError: the reading has another number of values than the channel set has channels.
+            DriverError: the reading cannot be one of this device: number of values, event time, a fault code's length.
         """
-        if len(reading.values) != len(self._names):
-            raise DriverError(
-                f"device {self.device}: the driver gave {len(reading.values)} values for {len(self._names)} channels"
-            )
+        self._check(reading)
         at = reading.at
         self._counters.readings += 1
         drafts = self._end_density(at)
@@ -104,7 +108,9 @@ class Appliance:
             self._max_interval_s = order.max_interval_ms / 1000
         self._sampler.retune(self._deadbands, self._max_interval_s)
         self._base_period_ms = order.period_ms or self._base_period_ms
-        return [] if self._denser_until is not None else self._change_period(self._base_period_ms)
+        drafts = self.flush()
+        self._begin(self.period_ms if self._denser_until is not None else self._base_period_ms)
+        return drafts
 
     def raise_density(self, period_ms: int, until: float) -> list[Draft]:
         """Sample at `period_ms` and send every reading until event time `until` (s); returns frames that end by it."""
@@ -122,21 +128,41 @@ class Appliance:
         if period_ms == self.period_ms:
             return []
         drafts = self.flush()
-        self.period_ms = period_ms
-        self._frames = self._assembler()
-        self._freeze = self._freezer()
+        self._begin(period_ms)
         return drafts
 
+    def _check(self, reading: Reading) -> None:
+        problem = None
+        if len(reading.values) != len(self._names):
+            problem = f"{len(reading.values)} values for {len(self._names)} channels"
+        elif not 0 <= reading.at < END_OF_TIME_S:
+            problem = f"the event time {reading.at}; expected s since 1970"
+        elif not all(1 <= len(code) <= CODE_CHARACTERS for code in reading.fault_codes):
+            problem = f"a fault code of other than 1-{CODE_CHARACTERS} characters: {sorted(reading.fault_codes)}"
+        if problem:
+            raise DriverError(f"device {self.device}: the driver gave {problem}")
+
     def _assembler(self) -> FrameAssembler:
-        sampling = self._sampling
+        sampling = self._settings.sampling
         return FrameAssembler(
-            self.channel_set.id, len(self._names), self.period_ms, sampling.frame_samples, sampling.frame_seconds
+            self.channel_set.id,
+            len(self._names),
+            self.period_ms,
+            max_samples=sampling.frame_samples,
+            max_seconds=sampling.frame_seconds,
         )
 
     def _freezer(self) -> FreezeFrame:
-        before, after = self._faults.freeze_before_s, self._faults.freeze_after_s
+        before, after = self._settings.faults.freeze_before_s, self._settings.faults.freeze_after_s
         span = before + after + self.period_ms / 1000
-        frames = FrameAssembler(self.channel_set.id, len(self._names), self.period_ms, MAX_READINGS, span, FREEZE)
+        frames = FrameAssembler(
+            self.channel_set.id,
+            len(self._names),
+            self.period_ms,
+            max_samples=MAX_READINGS,
+            max_seconds=span,
+            flags=FREEZE,
+        )
         return FreezeFrame(frames, before, after)
 
     def _storable(self, values: Sequence[float]) -> Sequence[float]:

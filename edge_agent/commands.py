@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import structlog
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from edge_agent.counters import Counters
 from edge_agent.device_loop import DeviceLoop
 from edge_agent.draft import Draft, Rank
+from edge_agent.outlet import Outlet
 from edge_agent.ports import DriverError
 from edge_agent.spool import Spool
 from protocols.messages import Command, RaiseDensity, Reply, SelfTest, SetSampling
@@ -47,13 +48,13 @@ class Commands:
         loops: Mapping[str, DeviceLoop],
         spool: Spool,
         counters: Counters,
-        accept: Callable[[Sequence[Draft]], object],
+        outlet: Outlet,
         now_ms: Callable[[], int],
     ) -> None:
         self._loops = loops
         self._spool = spool
         self._counters = counters
-        self._accept = accept
+        self._outlet = outlet
         self._now_ms = now_ms
         self._arrived: asyncio.Queue[tuple[str, Command]] = asyncio.Queue(WAITING)
         self._under_way: set[str] = set()
@@ -67,7 +68,7 @@ class Commands:
             logger.warning("command_overflow", device=device, command=command.id, waiting=WAITING)
 
     async def run(self) -> None:
-        """Carry out what arrives, until cancelled. A device does one thing at a time; devices do not wait for others."""
+        """Carry out what arrives, until cancelled. A device does one thing at a time, and waits for no other."""
         async with asyncio.TaskGroup() as group:
             while True:
                 device, command = await self._arrived.get()
@@ -149,14 +150,15 @@ class Commands:
 
     def _set_sampling(self, loop: DeviceLoop, order: SetSampling) -> Outcome:
         with self._spool.transaction():
-            self._accept(loop.opened.set_sampling(order))
+            self._outlet.accept(loop.opened.set_sampling(order))
             self._spool.ledgers.set_sampling(loop.device, order)
+            self._outlet.announce()  # how long a reading stands may have changed, and with it the channel set
         loop.retime()
         return self._outcome("done", f"sampling every {loop.opened.period_ms} ms")
 
     def _raise_density(self, loop: DeviceLoop, order: RaiseDensity) -> Outcome:
         until = self._now_ms() / 1000 + order.duration_s
-        self._accept(loop.opened.raise_density(order.period_ms, until))
+        self._outlet.accept(loop.opened.raise_density(order.period_ms, until))
         loop.retime()
         return self._outcome("done", f"every {order.period_ms} ms for {order.duration_s} s")
 
@@ -167,7 +169,7 @@ class Commands:
         def compose(boot: int, seq: int) -> bytes:
             return Reply(boot=boot, seq=seq, id=command, **outcome.model_dump()).encode()
 
-        self._accept([Draft(device, Kind.REPLY, Rank.EVENT, outcome.at, compose)])
+        self._outlet.accept([Draft(device, Kind.REPLY, Rank.EVENT, outcome.at, compose)])
 
     def _outcome(
         self,

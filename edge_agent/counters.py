@@ -19,6 +19,7 @@ class Counters:
     clock_steps: int = 0
     connections: int = 0
     connect_failures: int = 0
+    connections_lost: int = 0
     published: int = 0
     republished: int = 0
     receipts: int = 0

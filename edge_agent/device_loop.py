@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -11,9 +10,10 @@ from edge_agent.appliance import Appliance
 from edge_agent.backoff import ceiling
 from edge_agent.counters import Counters
 from edge_agent.draft import Draft
+from edge_agent.outlet import Outlet
 from edge_agent.ports import Clock, Description, Driver, DriverError, Reading
 from edge_agent.settings import DeviceSettings
-from edge_agent.spool import Spool
+from edge_agent.spool.ledgers import Ledgers
 from protocols.messages import ActiveFault, DeviceInventory
 
 logger = structlog.get_logger(__name__)
@@ -25,17 +25,17 @@ RETIME_S = 5.0
 
 
 class DeviceLoop:
-    """Runs one device. accept: spools drafts. announce: the inventory changed, tell it by a birth."""
+    """Runs one device: what it reads goes to the outlet."""
 
     def __init__(
         self,
         settings: DeviceSettings,
         driver: Driver,
+        *,
         clock: Clock,
         counters: Counters,
-        spool: Spool,
-        accept: Callable[[Sequence[Draft]], object],
-        announce: Callable[[], None],
+        ledgers: Ledgers,
+        outlet: Outlet,
         every_sample: bool,
     ) -> None:
         self.device = settings.id
@@ -43,13 +43,13 @@ class DeviceLoop:
         self.driver = driver
         self._clock = clock
         self._counters = counters
-        self._spool = spool
-        self._accept = accept
-        self._announce = announce
+        self._ledgers = ledgers
+        self._outlet = outlet
         self._every_sample = every_sample
         self._description: Description | None = None
         self.appliance: Appliance | None = None
         self._retimed = asyncio.Event()
+        self._answered = False
         self.line = asyncio.Lock()
         """Held while the driver is asked: a self-test and a reading never overlap."""
 
@@ -86,36 +86,37 @@ class DeviceLoop:
         """Run until the driver says that there will be no more."""
         attempt = 0
         try:
-            while True:
-                try:
-                    async with self.line:
-                        self._opened(await self.driver.open())
-                    attempt = 0
-                    await self._sample()
-                    return
-                except (OSError, DriverError) as error:
-                    self._counters.driver_errors += 1
-                    logger.warning("driver_failed", device=self.device, reason=str(error), attempt=attempt)
-                    self._accept(self.flush())
+            while not await self._attend():
                 await self.driver.close()
+                attempt = 0 if self._answered else attempt + 1
                 await asyncio.sleep(ceiling(attempt, REOPEN_S, REOPEN_MAX_S))
-                attempt += 1
         finally:
             await self.driver.close()
+
+    async def _attend(self) -> bool:
+        """Open the driver and sample it; True when there will be no more, False after an error."""
+        self._answered = False
+        try:
+            async with self.line:
+                self._opened(await self.driver.open())
+            await self._sample()
+        except (OSError, DriverError) as error:
+            self._counters.driver_errors += 1
+            logger.warning("driver_failed", device=self.device, reason=str(error))
+            self._outlet.accept(self.flush())
+            return False
+        return True
 
     def _opened(self, description: Description) -> None:
         if description == self._description:
             return
-        active = self._spool.ledgers.active_faults(self.device)
         self._description = description
-        self.appliance = Appliance(
-            self.device, description.channel_set, self._settings.sampling, self._settings.faults,
-            self._counters, active,
-        )  # fmt: skip
-        order = self._spool.ledgers.sampling(self.device)
+        active = self._ledgers.active_faults(self.device)
+        self.appliance = Appliance(description.channel_set, self._settings, self._counters, active)
+        order = self._ledgers.sampling(self.device)
         if order is not None:
             self.appliance.set_sampling(order)
-        self._announce()
+        self._outlet.announce()
 
     async def _sample(self) -> None:
         appliance = self.opened
@@ -125,8 +126,9 @@ class DeviceLoop:
             due, at = self._on_time(due, appliance.period_ms / 1000)
             async with self.line:
                 reading = await self.driver.read(at)
+            self._answered = True
             if reading is None:
-                self._accept(appliance.flush())
+                self._outlet.accept(appliance.flush())
                 return
             self.take(appliance, reading)
             due += appliance.period_ms / 1000
@@ -155,12 +157,11 @@ class DeviceLoop:
         """Spool what a reading completes, and the active faults with it."""
         faults = self._counters.faults
         drafts = appliance.observe(reading)
-        if not drafts:
-            return
-        with self._spool.transaction():
-            self._accept(drafts)
-            if self._counters.faults != faults:
-                self._spool.ledgers.set_active_faults(self.device, appliance.active_faults)
+        changed = self._counters.faults != faults
+        self._outlet.accept(drafts, self._keep_faults if changed else None)
+
+    def _keep_faults(self, ledgers: Ledgers) -> None:
+        ledgers.set_active_faults(self.device, self.opened.active_faults)
 
     def _on_time(self, due: float, period: float) -> tuple[float, float]:
         """The sampling instant that it is now, and the event time for it, both in s."""

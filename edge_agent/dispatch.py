@@ -1,9 +1,9 @@
 """Which message goes up next.
 
-Order: what is overdue, then events (faults, replies, births, losses), then freeze frames, then telemetry. Telemetry that
-waited when the connection was made is the backlog; what was accepted since is fresh. The two take turns while both
-wait, so that a backlog of a week drains at no less than half of the line's rate and fresh telemetry is never behind by
-more than its own rate asks for. When the backlog is gone, what is waiting then becomes the backlog.
+Order: what is overdue, then events (faults, replies, births, losses), then freeze frames, then telemetry. Telemetry
+that waited when the connection was made is the backlog; what was accepted since is fresh. The two take turns while both
+wait: a backlog of a week drains at no less than half of the line's rate, and fresh telemetry, which rarely needs its
+half, goes up as it comes. When the backlog is gone, what waits then becomes the next one.
 """
 
 from __future__ import annotations

@@ -15,7 +15,10 @@ ANY_CODE = "*"
 
 @dataclass(frozen=True, slots=True)
 class FaultChange:
-    """A code was raised or cleared. `at` (s) is when it was first shown, or first absent: the event, not the delay's end."""
+    """A code was raised or cleared.
+
+    at: when it was first shown, or first absent (s): the event, not the end of its delay.
+    """
 
     code: str
     raised: bool

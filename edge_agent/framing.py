@@ -44,7 +44,7 @@ class FrameAssembler:
     """
 
     def __init__(
-        self, channel_set: int, channels: int, period_ms: int, max_samples: int, max_seconds: float, flags: int = 0
+        self, channel_set: int, channels: int, period_ms: int, *, max_samples: int, max_seconds: float, flags: int = 0
     ) -> None:
         self._channel_set = channel_set
         self._channels = channels

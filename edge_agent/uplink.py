@@ -16,6 +16,7 @@ from edge_agent.backoff import full_jitter
 from edge_agent.broker_client import open_client
 from edge_agent.counters import Counters
 from edge_agent.dispatch import Dispatch
+from edge_agent.failures import first_cause
 from edge_agent.settings import EdgeSettings
 from edge_agent.spool.store import Spooled
 from protocols.errors import ProtocolError
@@ -79,15 +80,21 @@ class Uplink:
         attempt = 0
         while True:
             began = time.monotonic()
+            stood = False
             try:
                 async with open_client(self._settings, will()) as client:
                     logger.info("broker_connected", broker=self._settings.broker.url, gateway=self._settings.gateway)
                     self._counters.connections += 1
+                    stood = True
                     await self._serve(client)
             except* (aiomqtt.MqttError, OSError) as failures:
-                self._counters.connect_failures += 1
-                reason = str(failures.exceptions[0])
-                logger.warning("broker_lost", broker=self._settings.broker.url, reason=reason, attempt=attempt)
+                if stood:
+                    self._counters.connections_lost += 1
+                else:
+                    self._counters.connect_failures += 1
+                action = "broker_lost" if stood else "broker_unreachable"
+                reason = str(first_cause(failures))
+                logger.warning(action, broker=self._settings.broker.url, reason=reason, attempt=attempt)
             finally:
                 self._client = None
             attempt = 0 if time.monotonic() - began >= STEADY_S else attempt + 1

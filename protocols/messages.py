@@ -139,7 +139,10 @@ class Death(Message):
 
 
 class SpoolDepth(Part):
-    """How full a spool is, and what it had to drop since the agent started."""
+    """How full a spool is, and what it had to drop since the agent started.
+
+    `set_aside`: damaged spool files that were set aside since the gateway's first start.
+    """
 
     messages: Annotated[int, Field(ge=0)]
     bytes: Annotated[int, Field(ge=0)]
@@ -148,6 +151,7 @@ class SpoolDepth(Part):
     hours_of_cover: Finite | None = None
     dropped_telemetry: Annotated[int, Field(ge=0)] = 0
     dropped_faults: Annotated[int, Field(ge=0)] = 0
+    set_aside: Annotated[int, Field(ge=0)] = 0
 
 
 class Heartbeat(Message):

@@ -1,8 +1,8 @@
 """A driver that plays a recording: CSV or JSON lines, gzipped or not, one row a sample, fault codes included.
 
-CSV: a header; a column `at` (s since the epoch, or ISO 8601, UTC when it names no zone), optionally a column `faults` with
-codes separated by spaces, and a column a channel. An empty cell says "no reading". JSON lines: {"at": .., "values":
-{channel: reading or null}, "faults": [codes]}.
+CSV: a header; a column `at` (s since the epoch, or ISO 8601, UTC when it names no zone), optionally a column `faults`
+with codes separated by spaces, and a column a channel. An empty cell says "no reading".
+JSON lines: {"at": .., "values": {channel: reading or null}, "faults": [codes]}.
 """
 
 from __future__ import annotations

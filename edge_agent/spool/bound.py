@@ -12,6 +12,7 @@ from protocols.topics import Kind
 DROPPABLE = (Kind.FAULT.value, Kind.REPLY.value)
 """Event kinds that may be dropped; births and losses are few and small and are never."""
 
+ROWS = "SELECT number, rank, device, kind, at_ms, size FROM message WHERE"
 Row = tuple[int, int, str, str, int, int]  # number, rank, device, kind, at_ms, size
 
 
@@ -56,7 +57,7 @@ class Bound:
 
     def _oldest(self, condition: str, argument: str, wanted: int) -> list[Row]:
         rows = self._connection.execute(
-            f"SELECT number, rank, device, kind, at_ms, size FROM message WHERE {condition} ORDER BY number",
+            f"{ROWS} {condition} ORDER BY number",
             (argument,),
         )
         chosen: list[Row] = []
@@ -68,14 +69,18 @@ class Bound:
         rows.close()
         return chosen
 
+    def note(self, device: str, kind: str, at_ms: int, size: int) -> None:
+        """Note one message as dropped."""
+        self._connection.execute(
+            "INSERT INTO dropped VALUES (?1, ?2, 1, ?3, ?4, ?4) ON CONFLICT DO UPDATE SET messages = messages + 1,"
+            " bytes = bytes + ?3, first_ms = min(first_ms, ?4), last_ms = max(last_ms, ?4)",
+            (device, "telemetry" if kind == Kind.TELEMETRY else "fault", size, at_ms),
+        )
+
     def _drop(self, rows: Iterable[Row]) -> list[tuple[Rank, int]]:
         dropped = []
         for number, rank, device, kind, at_ms, size in rows:
             self._connection.execute("DELETE FROM message WHERE number = ?", (number,))
-            self._connection.execute(
-                "INSERT INTO dropped VALUES (?1, ?2, 1, ?3, ?4, ?4) ON CONFLICT DO UPDATE SET messages = messages + 1,"
-                " bytes = bytes + ?3, first_ms = min(first_ms, ?4), last_ms = max(last_ms, ?4)",
-                (device, "telemetry" if kind == Kind.TELEMETRY else "fault", size, at_ms),
-            )
+            self.note(device, kind, at_ms, size)
             dropped.append((Rank(rank), size))
         return dropped

@@ -77,7 +77,8 @@ class Ledgers:
         """Note that a command is begun; the oldest beyond 10,000 are forgotten."""
         self._connection.execute("INSERT INTO command VALUES (?, ?, ?, NULL)", (command, device, at_ms))
         self._connection.execute(
-            "DELETE FROM command WHERE begun_ms < (SELECT begun_ms FROM command ORDER BY begun_ms DESC LIMIT 1 OFFSET ?)",
+            "DELETE FROM command WHERE begun_ms <"
+            " (SELECT begun_ms FROM command ORDER BY begun_ms DESC LIMIT 1 OFFSET ?)",
             (COMMANDS_KEPT,),
         )
 

@@ -25,12 +25,16 @@ def set_aside(file: Path) -> Path:
     return aside
 
 
-def readable_boot(aside: Path) -> int:
-    """The last boot that the damaged file tells of, 0 if it tells of none."""
+def readable_facts(aside: Path) -> dict[str, int]:
+    """The last boot that the damaged file tells of, and how many were set aside before it; 0 where it tells nothing."""
+    facts = {"boot": 0, "set_aside": 0}
     with _opened(aside) as damaged, contextlib.suppress(sqlite3.DatabaseError):
-        row = damaged.execute("SELECT value FROM fact WHERE name = 'boot'").fetchone()
-        return int(row[0]) if row else 0
-    return 0
+        for name, value in damaged.execute("SELECT name, value FROM fact WHERE name IN ('boot', 'set_aside')"):
+            facts[name] = value if isinstance(value, int) else 0
+    with _opened(aside) as damaged, contextlib.suppress(sqlite3.DatabaseError):
+        (last,) = damaged.execute("SELECT max(boot) FROM message").fetchone()
+        facts["boot"] = max(facts["boot"], last or 0)
+    return facts
 
 
 def rescue(aside: Path, spool: Spool) -> int:

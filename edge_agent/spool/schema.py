@@ -38,18 +38,18 @@ CREATE TABLE command (            -- every command begun, so that none is done t
 """
 
 ROW_BYTES: Final = 160
-"""What a row costs beside its payload, indexes included: measured on files of 10,000 messages of 100-2,000 bytes [K]."""
+"""What a row costs in the file beside its payload, indexes included; see tests/edge/test_spool_bounds.py."""
 
 
 class WrongVersion(Exception):
     """The spool file was written by another version of the agent."""
 
 
-def connect(path: str, synchronous: str) -> sqlite3.Connection:
-    """Open the file; transactions are begun by hand (autocommit mode)."""
+def connect(path: str) -> sqlite3.Connection:
+    """Open the file, with synchronous = FULL; transactions are begun by hand (autocommit mode)."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
     connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    connection.execute(f"PRAGMA synchronous = {synchronous.upper()}")
+    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -512")  # KiB: the working set is the ends of two lanes
     connection.execute("PRAGMA journal_size_limit = 1048576")
     connection.execute("PRAGMA wal_autocheckpoint = 250")

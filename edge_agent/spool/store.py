@@ -12,7 +12,6 @@ import contextlib
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from edge_agent.draft import Draft, Rank
@@ -81,6 +80,7 @@ class Spool:
         self.depth = Depth(messages, size)
         self.ledgers = Ledgers(connection)
         self._bound = Bound(connection)
+        self._refused: list[tuple[str, str, int, int]] = []
         self.accepted_bytes = 0
         """Bytes accepted since the start."""
         self.dropped_telemetry = 0
@@ -135,6 +135,21 @@ class Spool:
         self.depth.bytes += size
         return Spooled(number, draft.rank, draft.device, draft.kind, self.boot, seq, draft.at_ms, size, payload)
 
+    def refuse(self, drafts: Sequence[Draft]) -> None:
+        """The disk has no room for these: count them as dropped; `note_refused` writes it down once there is room."""
+        for draft in drafts:
+            size = len(draft.compose(self.boot, 0)) + schema.ROW_BYTES
+            self._refused.append((draft.device, draft.kind.value, draft.at_ms, size))
+            self._count_drop(draft.rank)
+
+    def note_refused(self) -> None:
+        """Note what was refused, in the table from which the Loss messages are made."""
+        if self._refused:
+            with self.transaction():
+                for refused in self._refused:
+                    self._bound.note(*refused)
+            self._refused.clear()
+
     def waiting(self, rank: Rank, after: int, up_to: int, limit: int) -> list[Spooled]:
         """Up to `limit` messages of a rank with after < number <= up_to, oldest first."""
         return self._select(
@@ -146,8 +161,10 @@ class Spool:
         found = self._select("number = ?", number)
         return found[0] if found else None
 
-    def find(self, kind: Kind, device: str) -> list[Spooled]:
-        """The messages of an event kind of one device that wait for their receipt, oldest first."""
+    def find(self, kind: Kind, device: str | None = None) -> list[Spooled]:
+        """The messages of an event kind, of one device or all, that wait for their receipt, oldest first."""
+        if device is None:
+            return self._select("rank = 0 AND kind = ? ORDER BY number", kind.value)
         return self._select("rank = 0 AND kind = ? AND device = ? ORDER BY number", kind.value, device)
 
     def free(self, receipt: Receipt) -> list[int]:
@@ -200,11 +217,6 @@ class Spool:
                 places = ", ".join("?" * len(row))
                 self._connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", row)  # noqa: S608
 
-    def count_set_aside(self) -> None:
-        """One more damaged file has been set aside."""
-        with self.transaction():
-            self.ledgers.remember("set_aside", self.set_aside + 1)
-
     @property
     def set_aside(self) -> int:
         """How many damaged files were set aside since the first start."""
@@ -226,10 +238,13 @@ class Spool:
         for rank, size in dropped:
             self.depth.messages -= 1
             self.depth.bytes -= size
-            if rank == Rank.EVENT:
-                self.dropped_faults += 1
-            else:
-                self.dropped_telemetry += 1
+            self._count_drop(rank)
+
+    def _count_drop(self, rank: Rank) -> None:
+        if rank == Rank.EVENT:
+            self.dropped_faults += 1
+        else:
+            self.dropped_telemetry += 1
 
     def _select(self, condition: str, *arguments: int | str) -> list[Spooled]:
         with _naming_damage():
@@ -267,6 +282,7 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
     return code is not None and (code & 0xFF) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def spool_path(path: str) -> Path | None:
-    """The file of a spool, None for one in memory."""
-    return None if path == MEMORY else Path(path)
+def is_no_room(error: sqlite3.DatabaseError) -> bool:
+    """Whether the error says that the disk is full or refuses to write: waiting may help, another file would not."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and (code & 0xFF) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
