@@ -1,4 +1,4 @@
-"""Bring a database to this program's schema: numbered migrations once, views and functions each time.
+"""Bring a database to this program's schema: numbered migrations once, views and functions whenever they change.
 
 Several programs may migrate at the same moment: an advisory lock lets one work and the others wait. A migration
 that was changed after it ran is refused, by checksum.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
@@ -22,6 +22,11 @@ CREATE TABLE IF NOT EXISTS schema_migration (
     checksum text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 )
+"""
+
+_NOTE_REPEATABLE: LiteralString = """
+INSERT INTO schema_migration (name, checksum) VALUES (%s, %s)
+ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = now()
 """
 
 
@@ -66,10 +71,22 @@ async def migrate(url: str) -> list[str]:
                 ran.append(script.name)
             elif done[script.name] != script.checksum:
                 raise MigrationChanged(f"{script.name} was edited after it ran here; add a new migration instead")
-        for script in scripts("repeatable"):
-            async with connection.transaction():
-                await connection.execute(cast(LiteralString, script.text))
+        repeatable = scripts("repeatable")
+        if ran or any(done.get(script.name) != script.checksum for script in repeatable):
+            await _repeat(connection, repeatable)
         return ran
+
+
+async def _repeat(connection: AsyncConnection[tuple[object, ...]], repeatable: list[Script]) -> None:
+    """Run them all, in one transaction: a reader sees the old views or the new ones."""
+    async with connection.transaction():
+        for script in repeatable:
+            try:
+                await connection.execute(script.text)
+            except psycopg.Error as error:
+                error.add_note(f"while running {script.name}; the views and functions are as they were")
+                raise
+            await connection.execute(_NOTE_REPEATABLE, [script.name, script.checksum])
 
 
 async def _applied(connection: AsyncConnection[tuple[object, ...]]) -> dict[str, str]:
@@ -80,7 +97,7 @@ async def _applied(connection: AsyncConnection[tuple[object, ...]]) -> dict[str,
 async def _apply(connection: AsyncConnection[tuple[object, ...]], script: Script) -> None:
     try:
         async with connection.transaction():
-            await connection.execute(cast(LiteralString, script.text))
+            await connection.execute(script.text)
             await connection.execute(
                 "INSERT INTO schema_migration (name, checksum) VALUES (%s, %s)", [script.name, script.checksum]
             )
