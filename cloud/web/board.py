@@ -32,10 +32,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a live screen shows. `read_at` is monotonic, in seconds."""
+    """What a live screen shows: the newest faults, the queue, the tickets that took the newest steps, and counts.
+    `read_at` is monotonic, in seconds."""
 
     faults: tuple[Fault, ...]
     tickets: tuple[Ticket, ...]
+    moved: tuple[Ticket, ...]
     standing: dict[str, int]
     ticket_counts: dict[str, int]
     health: IngestHealth
@@ -137,6 +139,7 @@ class Board:
                 self._picture = Picture(
                     faults=tuple(await faults.newest(self._pool, SHOWN)),
                     tickets=tuple(await tickets.by_value(self._pool, TicketFilter(), SHOWN)),
+                    moved=tuple(await tickets.moved(self._pool, SHOWN)),
                     standing=await faults.standing_by_severity(self._pool),
                     ticket_counts=await tickets.counts(self._pool),
                     health=health,
@@ -147,5 +150,9 @@ class Board:
                 self._picture = replace(self._picture, health=health, clocks=clocks, read_at=time.monotonic())
             self._stale = False
             self.refreshes += 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake everybody who looks."""
         for viewer in tuple(self._viewers):
             viewer.wake()

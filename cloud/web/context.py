@@ -11,6 +11,7 @@ from fastapi import Request
 
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
+from cloud.registry.keys import MasterKey
 from cloud.web.board import Board
 from cloud.web.metrics import Metrics
 from cloud.web.notices import Notices
@@ -26,18 +27,24 @@ class WebContext:
     notices: Notices
     board: Board
     metrics: Metrics
+    master_key: MasterKey | None
     ending: asyncio.Event
+
+    def end(self) -> None:
+        """The program is about to stop: streams end by themselves, so that nobody has to be cut off."""
+        self.ending.set()
+        self.board.wake()
 
 
 @asynccontextmanager
 async def open_context(
-    settings: WebSettings, database: DatabaseSettings, metrics: Metrics
+    settings: WebSettings, database: DatabaseSettings, metrics: Metrics, master_key: MasterKey | None
 ) -> AsyncIterator[WebContext]:
     """Open the pool, listen for notices, keep the board; all ended on leaving. If one of them dies, all end."""
     notices = Notices(database.url.get_secret_value())
     async with open_pool(database, "web") as pool:
         board = Board(pool, notices, settings.refresh_s, settings.recheck_s)
-        context = WebContext(settings, pool, notices, board, metrics, asyncio.Event())
+        context = WebContext(settings, pool, notices, board, metrics, master_key, asyncio.Event())
         tasks = [
             asyncio.create_task(notices.run(), name="notices"),
             asyncio.create_task(board.run(), name="board"),
@@ -45,7 +52,7 @@ async def open_context(
         try:
             yield context
         finally:
-            context.ending.set()
+            context.end()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

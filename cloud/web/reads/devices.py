@@ -137,7 +137,7 @@ class Clocks(Shape):
 
     wall_at: datetime
     reads: str = Field(description="`wall`, or `event` while history or a simulation is played.")
-    watermark: datetime | None
+    desk_at: datetime = Field(description="What the desk holds for now.")
 
 
 async def clocks(pool: Pool) -> Clocks:

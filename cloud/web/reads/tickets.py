@@ -151,6 +151,11 @@ async def by_time(
     return await many(pool, Ticket, "tickets_by_time", parameters)
 
 
+async def moved(pool: Pool, limit: int) -> list[Ticket]:
+    """The tickets that took the newest steps, the newest first; closed ones too."""
+    return await many(pool, Ticket, "moved_tickets", {"limit": limit})
+
+
 async def counts(pool: Pool) -> dict[str, int]:
     """How many tickets are in each state."""
     return {row["state"]: row["tickets"] for row in await values(pool, "ticket_counts")}

@@ -1,0 +1,180 @@
+"""What every page stands in: the rail, the clock, the banner that tells which time is shown, and being followed live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from nicegui import background_tasks, ui
+from nicegui.element import Element
+
+from cloud.web.board import Picture
+from cloud.web.console.parts import box, text
+from cloud.web.console.words import _, duration
+from cloud.web.context import WebContext
+
+HEAD = (
+    '<link rel="stylesheet" href="/assets/console.css"><script src="/assets/console.js"></script>'
+    '<link rel="icon" href="/assets/mark.svg" type="image/svg+xml">'
+)
+STROKE = 'fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"'
+ICONS = {
+    "live": '<path d="M3 12h4l2.5-7 4 14 2.5-7h5"/>',
+    "queue": '<path d="M9 6h11M9 12h11M9 18h11"/><path d="M4 6h.01M4 12h.01M4 18h.01" stroke-width="3"/>',
+    "devices": '<rect x="5" y="3" width="14" height="18" rx="2.5"/><circle cx="12" cy="13.5" r="4"/><path d="M8.5 6.5h2"/>',
+    "ingest": '<path d="M12 3v12m0 0 4.5-4.5M12 15l-4.5-4.5"/><path d="M4 16v3a2 2 0 0 0 2 2h12a2 2 0 0 0 2-2v-3"/>',
+}
+PLACES = (
+    ("live", "/", _("Live")),
+    ("queue", "/queue", _("Queue")),
+    ("devices", "/devices", _("Devices")),
+    ("ingest", "/ingest", _("Ingest")),
+)
+FAR = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One page view: the running program, and who looks."""
+
+    context: WebContext
+    operator: str
+    signed_in: bool
+
+
+class Frame:
+    """The parts around a page that change with the picture."""
+
+    def __init__(self, visit: Visit, place: str, picture: Picture) -> None:
+        self.visit = visit
+        self._banner_text = ""
+        with box("fc-frame"):
+            self._rail(place)
+            with box():
+                self.banner = box("fc-banner").props('role="status"')
+                self.main = box("fc-main", "main").props("id=main")
+        self.clock: Element | None = None
+        self.show(picture)
+
+    def _rail(self, place: str) -> None:
+        with box("fc-rail", "header"):
+            ui.html('<a class="fc-skip" href="#main">' + _("Skip to content") + "</a>", sanitize=False)
+            with box("fc-brand", "a").props('href="/"'):
+                ui.html(f'<svg viewBox="0 0 24 24" aria-hidden="true" {STROKE}>{ICONS["live"]}</svg>', sanitize=False)
+                text("firstcall")
+            with box("fc-nav", "nav").props(f'aria-label="{_("Screens")}"'):
+                for name, target, label in PLACES:
+                    link = box(tag="a").props(f'href="{target}"')
+                    if name == place:
+                        link.props('aria-current="page"')
+                    with link:
+                        ui.html(
+                            f'<svg viewBox="0 0 24 24" aria-hidden="true" {STROKE}>{ICONS[name]}</svg>', sanitize=False
+                        )
+                        text(label)
+                        if name == "queue":
+                            self.open_tickets = text("", "count")
+            self._who()
+
+    def _who(self) -> None:
+        with box("fc-who"):
+            with box():
+                text(_("Working as") + " ")
+                text(self.visit.operator, tag="b")
+            if self.visit.signed_in:
+                ui.html(
+                    f'<form method="post" action="/sign-out"><button class="fc-plain">{_("Sign out")}</button></form>',
+                    sanitize=False,
+                )
+
+    def head(self, title: str, sub: str = "") -> Element:
+        """The page's title, and the clock."""
+        with box("fc-head"):
+            with box("titles") as titles:
+                text(title, "fc", "h1")
+                if sub:
+                    text(sub, "fc-sub", "div")
+            self.clock = Element("fc-clock")
+        self._set_clock(self.visit.context.board.picture)
+        return titles
+
+    def show(self, picture: Picture) -> None:
+        """Bring rail, clock and banner up to this picture."""
+        count = sum(picture.ticket_counts.get(s, 0) for s in ("proposed", "confirmed", "contacted", "scheduled"))
+        _say(self.open_tickets, str(count) if count else "")
+        self._set_clock(picture)
+        words, warns = banner_words(picture, self.visit.context.settings.lag_limit_s)
+        if words != self._banner_text:
+            self._banner_text = words
+            self.banner.clear()
+            with self.banner:
+                text(words)
+        self.banner.classes(add="warn" if warns else None, remove=None if warns else "warn")
+        self.banner.set_visibility(bool(words))
+
+    def _set_clock(self, picture: Picture) -> None:
+        if self.clock is None:
+            return
+        event = picture.clocks.reads == "event"
+        self.clock._props["label"] = _("event time") if event else _("your time")
+        self.clock._props["now"] = picture.clocks.desk_at.isoformat()
+        self.clock.update()
+
+
+def banner_words(picture: Picture, lag_limit_s: float) -> tuple[str, bool]:
+    """What has to be said about time and freshness, and whether it is a warning."""
+    clocks, health = picture.clocks, picture.health
+    if clocks.reads == "event":
+        return _(
+            "Simulated or replayed time: the clock shows the newest event, and every age is counted from it."
+        ), False
+    if health.newest_event_at and health.newest_event_at - clocks.wall_at > FAR:
+        ahead = duration((health.newest_event_at - clocks.wall_at).total_seconds())
+        return _("The newest reading is dated {ahead} ahead of now. Ages are counted from now.").format(
+            ahead=ahead
+        ), False
+    lag = health.lag_s(clocks.wall_at)
+    if lag is not None and lag > lag_limit_s:
+        return _("Nothing was stored for {lag}. What you see may be old: look at Ingest.").format(
+            lag=duration(lag)
+        ), True
+    return "", False
+
+
+def _say(element: Element, words: str) -> None:
+    if element._text != words:
+        element._text = words
+        element.update()
+
+
+@asynccontextmanager
+async def framed(visit: Visit, place: str, title: str) -> AsyncIterator[Frame]:
+    """A page in its frame; what is made within the block stands in the page's main part."""
+    ui.add_head_html(HEAD)
+    ui.page_title(f"{title} · firstcall")
+    frame = Frame(visit, place, await visit.context.board.current())
+    with frame.main:
+        yield frame
+
+
+def follow(frame: Frame, show: Callable[[Picture], object]) -> None:
+    """From now until the page is left, give each new picture to the frame and to `show`; `show` may be async."""
+    context, client = frame.visit.context, ui.context.client
+
+    async def watch() -> None:
+        async with context.board.look() as viewer:
+            while not context.ending.is_set():
+                picture = await viewer.next()
+                if picture is None:
+                    continue
+                with frame.main:
+                    frame.show(picture)
+                    outcome = show(picture)
+                    if asyncio.iscoroutine(outcome):
+                        await outcome
+
+    task = background_tasks.create(watch(), name="follow the board")
+    client.on_delete(task.cancel)

@@ -1,0 +1,157 @@
+"""Ingest: whether readings arrive, what was lost, what could not be read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nicegui.element import Element
+
+from cloud.web.board import Picture
+from cloud.web.console.frame import Visit, follow, framed
+from cloud.web.console.parts import List, Row, box, text, time_cell
+from cloud.web.console.words import _, duration, figure, size
+from cloud.web.reads import ingest
+from cloud.web.reads.ingest import DeadLetter, Loss, Program
+
+LETTER_COLUMNS = [
+    {"key": "reason", "label": _("Reason"), "css": "lead"},
+    {"key": "detail", "label": _("What was found"), "css": "wide"},
+    {"key": "size", "label": _("Size"), "css": "right hush"},
+    {"key": "times", "label": _("Times"), "css": "right"},
+    {"key": "replayed", "label": _("Replayed"), "css": "hush"},
+    {"key": "at", "label": _("Received"), "css": "aside"},
+]
+LOSS_COLUMNS = [
+    {"key": "device", "label": _("Device"), "css": "wide"},
+    {"key": "dropped", "label": _("Messages"), "css": "right"},
+    {"key": "size", "label": _("Size"), "css": "right"},
+    {"key": "gap", "label": _("Gap"), "css": ""},
+    {"key": "at", "label": _("Reported"), "css": "aside"},
+]
+PROGRAM_COLUMNS = [
+    {"key": "program", "label": _("Program"), "css": "lead"},
+    {"key": "counters", "label": _("Counters"), "css": "wide"},
+    {"key": "at", "label": _("Written"), "css": "aside"},
+]
+NO_LETTERS = {"title": _("No dead letters"), "text": _("Everything that came could be read.")}
+NO_LOSSES = {"title": _("Nothing lost"), "text": _("No gateway had to drop a message.")}
+NO_PROGRAMS = {
+    "title": _("No program reports"),
+    "text": _("Start them with `firstcall up`, or `firstcall ingest` alone."),
+}
+
+
+def _letter_row(letter: DeadLetter) -> Row:
+    return {
+        "key": str(letter.dead_letter_no),
+        "cells": {
+            "reason": {"text": letter.reason, "css": "tag warn"},
+            "detail": {"text": letter.detail, "under": letter.topic},
+            "size": {"text": size(letter.payload_bytes), "css": "nowrap"},
+            "times": {"text": f"{figure(letter.times)} ×"},
+            "replayed": time_cell(letter.replayed_at),
+            "at": time_cell(letter.last_received_at),
+        },
+    }
+
+
+def _loss_row(loss: Loss) -> Row:
+    return {
+        "key": f"{loss.device}/{loss.boot}/{loss.seq}",
+        "href": f"/devices/{loss.device}",
+        "cells": {
+            "device": {"text": loss.device, "link": True, "under": _("behind {gateway}").format(gateway=loss.gateway)},
+            "dropped": {"text": _("{n} {kind}").format(n=figure(loss.dropped), kind=loss.kind)},
+            "size": {"text": size(loss.bytes), "css": "nowrap"},
+            "gap": {"text": duration((loss.last_at - loss.first_at).total_seconds())},
+            "at": time_cell(loss.reported_at),
+        },
+    }
+
+
+def _program_row(program: Program) -> Row:
+    shown = [f"{name} {_counter(value)}" for name, value in program.counters.items() if not isinstance(value, dict)]
+    return {
+        "key": f"{program.program}/{program.instance}",
+        "cells": {
+            "program": {"text": program.program, "css": "main"},
+            "counters": {
+                "text": " · ".join(shown[:12]).replace("_", " ") or "–",
+                "css": "quiet",
+                "under": program.instance,
+            },
+            "at": time_cell(program.at),
+        },
+    }
+
+
+def _counter(value: object) -> str:
+    return figure(value, 0 if float(value).is_integer() else 2) if isinstance(value, int | float) else str(value)
+
+
+class _Figures:
+    """The figures at the top."""
+
+    NAMES = (
+        ("lag", _("since the last commit")),
+        ("frames", _("frames in a minute")),
+        ("gateways", _("gateways online")),
+        ("devices", _("devices")),
+        ("dropped", _("messages lost")),
+        ("letters", _("dead letters waiting")),
+    )
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, Element] = {}
+        with box("fc-figures"):
+            for key, label in self.NAMES:
+                with box("fc-figure"):
+                    self._numbers[key] = text("", "n")
+                    text(label, "t")
+
+    def show(self, picture: Picture) -> None:
+        health = picture.health
+        lag = health.lag_s(picture.clocks.wall_at)
+        words = {
+            "lag": "–" if lag is None else duration(lag),
+            "frames": figure(health.frames_last_minute),
+            "gateways": f"{figure(health.gateways_online)} / {figure(health.gateways)}",
+            "devices": figure(health.devices),
+            "dropped": figure(health.dropped),
+            "letters": figure(sum(d.waiting for d in health.dead_letters)),
+        }
+        for key, shown in words.items():
+            if self._numbers[key]._text != shown:
+                self._numbers[key]._text = shown
+                self._numbers[key].update()
+
+
+def _section(title: str, label: str, columns: list[dict[str, str]], empty: dict[str, str]) -> List:
+    with box():
+        text(title, "fc fc-gap", "h2")
+        return List(label, columns, empty)
+
+
+async def ingest_page(visit: Visit) -> None:
+    """Build the page, and keep it current."""
+    async with framed(visit, "ingest", _("Ingest")) as frame:
+        frame.head(_("Ingest"), _("Whether readings arrive, what was lost on the way, and what could not be read"))
+        figures = _Figures()
+        with box("fc-stack"):
+            letters = _section(_("Dead letters"), _("Dead letters"), LETTER_COLUMNS, NO_LETTERS)
+            losses = _section(_("Loss ledger"), _("Losses"), LOSS_COLUMNS, NO_LOSSES)
+            programs = _section(_("Programs"), _("Programs"), PROGRAM_COLUMNS, NO_PROGRAMS)
+        drawn_at: list[datetime] = []
+
+        async def draw(picture: Picture) -> None:
+            figures.show(picture)
+            programs.show([_program_row(p) for p in picture.health.programs])
+            now = picture.clocks.wall_at
+            if drawn_at and (now - drawn_at[-1]).total_seconds() < 2:
+                return
+            drawn_at[:] = [now]
+            letters.show([_letter_row(d) for d in await ingest.dead_letters(visit.context.pool, 50)])
+            losses.show([_loss_row(loss) for loss in await ingest.losses(visit.context.pool, 50)])
+
+        await draw(visit.context.board.picture)
+        follow(frame, draw)

@@ -1,0 +1,223 @@
+"""Ticket: the four codes, why the system believes it, what to say, and the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from cloud.web.board import Picture
+from cloud.web.console import ticket_steps
+from cloud.web.console.chart_card import channel_card
+from cloud.web.console.contact import contact_card
+from cloud.web.console.frame import Visit, follow, framed
+from cloud.web.console.parts import FaultTime, box, card_title, facts, severity, text
+from cloud.web.console.words import OUTCOME, SAFETY, STATE, _, in_language, percent, problem_name
+from cloud.web.reads import series, tickets
+from cloud.web.reads.series import Series
+from cloud.web.reads.tickets import OPEN, Evidence, TicketDetail, TicketFile
+
+BEFORE, AFTER, POINTS = timedelta(hours=18), timedelta(hours=6), 320
+PATH = (*OPEN, "resolved")
+
+
+async def ticket_page(visit: Visit, ticket_no: int) -> bool:
+    """Build the page, and keep it current; False when there is no such ticket."""
+    pool = visit.context.pool
+    found = await tickets.get(pool, ticket_no)
+    if found is None:
+        return False
+    ticket = found.ticket
+    parts = await tickets.part_names(pool, ticket.likely_parts or [])
+    at = ticket.detected_at
+    shown = await series.read(pool, ticket.device_no, ticket.device, since=at - BEFORE, until=at + AFTER, points=POINTS)
+    name = problem_name(ticket.problem, ticket.meaning)
+    async with framed(visit, "queue", name) as frame:
+        titles = frame.head(name)
+        with titles:
+            with box("fc-crumb") as crumb:
+                with box(tag="a").props('href="/queue"'):
+                    text(_("Queue"))
+                text(" / " + _("Ticket {n}").format(n=ticket_no))
+            crumb.move(target_index=0)
+            with box("fc-sub fc-line"):
+                severity(ticket.severity, big=True)
+                text(ticket.problem, "tag code") if ticket.problem != "anomaly" else None
+                text(ticket.model_name)
+        with box("fc-two"):
+            left = box("fc-stack")
+            right = box("fc-stack first")
+        with right:
+            changing = box("fc-stack")
+            contact_card(visit, ticket)
+            _four_codes(ticket)
+        with left:
+            _say(ticket)
+            _why(found.evidence, ticket)
+            _charts(found, shown)
+            _service(ticket, parts)
+            history = box()
+        drawn: list[TicketFile] = []
+
+        def draw(fresh: TicketFile) -> None:
+            if drawn and drawn[-1] == fresh:
+                return
+            drawn[:] = [fresh]
+            changing.clear()
+            with changing:
+                _state(fresh.ticket)
+                ticket_steps.next_step_card(visit, fresh)
+            history.clear()
+            with history:
+                _history(fresh)
+
+        async def again(_picture: Picture) -> None:
+            fresh = await tickets.get(pool, ticket_no)
+            if fresh is not None:
+                draw(fresh)
+
+        draw(found)
+        follow(frame, again)
+    return True
+
+
+def _state(ticket: TicketDetail) -> None:
+    with box("fc-card", "section"):
+        card_title(STATE[ticket.state], _("ticket {n}").format(n=ticket.ticket_no))
+        pairs: list[tuple[str, str | datetime | None]] = [
+            (_("Detected"), ticket.detected_at),
+            (_("Visit"), ticket.scheduled_for if ticket.state == "scheduled" else None),
+            (_("Closed"), ticket.closed_at),
+            (_("Because"), ticket.closing_reason),
+        ]
+        facts(pairs)
+        if ticket.state != "dismissed":
+            place = PATH.index(ticket.state)
+            with box("fc-path", "ol"):
+                for number, state in enumerate(PATH):
+                    css = "now" if number == place else "done" if number < place else ""
+                    text(STATE[state], css, "li")
+
+
+def _say(ticket: TicketDetail) -> None:
+    words = in_language(ticket.customer_words)
+    with box("fc-card", "section"):
+        card_title(_("What to say"))
+        text(
+            words or _("The dictionary has no words for this yet: say what was seen, and ask what the customer sees."),
+            "fc-say",
+            "p",
+        )
+        hazard = SAFETY.get(ticket.safety, ticket.safety)
+        if hazard:
+            with box("fc-after"):
+                text(hazard, "tag bad")
+        help_text = ticket.self_help and in_language(ticket.self_help)
+        if help_text:
+            with box("fc-after"):
+                text(_("The customer may try: "), "quiet")
+                text(help_text)
+
+
+def _why(evidence: Sequence[Evidence], ticket: TicketDetail) -> None:
+    with box("fc-card", "section"):
+        card_title(_("Why we believe it"), "" if ticket.probability >= 1 else percent(ticket.probability))
+        if not evidence:
+            text(_("Nothing is written down for this ticket."), "quiet", "p")
+        with box("fc-why", "ul"):
+            for piece in evidence:
+                with box(tag="li"):
+                    text(_evidence_words(piece), "what", "div")
+                    for sentence in piece.sentences:
+                        text(sentence, "", "div")
+                    with box("when"):
+                        FaultTime(piece.first_seen_at, inline=True)
+        reason = rank_words(ticket.rank_reason)
+        if reason:
+            text(reason, "quiet fc-after", "p")
+
+
+def _evidence_words(piece: Evidence) -> str:
+    if piece.kind == "reported":
+        times = _("once") if piece.times == 1 else _("{n} times").format(n=piece.times)
+        return _("The appliance reported {code} {times}").format(code=piece.problem, times=times)
+    if piece.kind == "cleared":
+        return _("The appliance took {code} back").format(code=piece.problem)
+    within = _(" within {h:.0f} hours").format(h=piece.horizon_hours) if piece.horizon_hours else ""
+    return _("The detector expects a fault{within}: {p}").format(within=within, p=percent(piece.probability))
+
+
+def rank_words(reason: Any) -> str:
+    """Why a ticket ranks where it does, as the desk wrote it."""
+    if isinstance(reason, str):
+        return reason
+    if isinstance(reason, dict):
+        found = reason.get("sentence") or reason.get("text") or reason.get("en")
+        return str(found) if isinstance(found, str) else ""
+    return ""
+
+
+def _charts(found: TicketFile, shown: Series) -> None:
+    carried = [channel for piece in found.evidence for channel in piece.channels]
+    marks = [(found.ticket.detected_at, found.ticket.problem)]
+    channel_card(_("Channels around the first evidence"), shown, list(dict.fromkeys(carried)), marks)
+
+
+def _four_codes(ticket: TicketDetail) -> None:
+    with box("fc-card", "section"):
+        card_title(_("The four codes"))
+        with box("fc-codes"):
+            _code(_("User"), ticket.user_id, "")
+            _code(_("Device"), ticket.device, "", f"/devices/{ticket.device}")
+            made = _("made {date}").format(date=ticket.produced_on) if ticket.produced_on else ""
+            lot = _("lot {lot}").format(lot=ticket.lot) if ticket.lot else ""
+            words = ", ".join(w for w in (ticket.model_name, ticket.price_band, made, lot) if w)
+            _code(_("Product"), f"{ticket.gtin} · {ticket.serial}", words)
+            version = (
+                _("dictionary version {n}").format(n=ticket.definition_version) if ticket.definition_version else ""
+            )
+            _code(_("Fault"), ticket.problem, version)
+
+
+def _code(kind: str, code: str, words: str, target: str = "") -> None:
+    with box():
+        text(kind, "k")
+        if target:
+            with box("v", "a").props(f'href="{target}"'):
+                text(code)
+        else:
+            text(code, "v")
+        if words:
+            text(words, "d")
+
+
+def _service(ticket: TicketDetail, names: dict[str, dict[str, str]]) -> None:
+    likely = ticket.likely_parts or ([ticket.likely_part] if ticket.likely_part else [])
+    with box("fc-card", "section"):
+        card_title(_("For the visit"))
+        stops = None if ticket.stops is None else (_("no") if ticket.stops else _("yes"))
+        facts(
+            [
+                (_("Likely parts"), ", ".join(in_language(names.get(p)) or p for p in likely) or _("not known")),
+                (_("Still works"), stops),
+                (_("Source of the meaning"), ticket.source),
+            ]
+        )
+
+
+def _history(found: TicketFile) -> None:
+    with box("fc-card", "section"):
+        card_title(_("History"))
+        with box("fc-steps", "ul"):
+            for step in reversed(found.steps):
+                with box(tag="li"):
+                    text(STATE.get(step.to_state, step.to_state), "main", "div")
+                    with box("quiet"):
+                        text(step.person + " · ")
+                        FaultTime(step.at, inline=True)
+                    if step.reason:
+                        text(step.reason, "", "div")
+                    if found.finding and step.to_state == "resolved":
+                        finding = found.finding
+                        words = [OUTCOME[finding.outcome], finding.code or "", finding.part or "", finding.note]
+                        text(" · ".join(w for w in words if w), "", "div")

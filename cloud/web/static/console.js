@@ -1,0 +1,67 @@
+// Times in the reader's own zone, and the clock that tells what "now" is. No other logic lives here.
+(() => {
+  "use strict";
+  let offset = 0; // what the desk holds for now, minus this machine's clock, in ms
+  const now = () => Date.now() + offset;
+  const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+  const dayYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+  const clockSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+  const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" });
+  const units = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["min", 60]];
+
+  const since = (ms) => {
+    const seconds = Math.round((ms - now()) / 1000);
+    for (const [name, length] of units) {
+      if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), name === "min" ? "minute" : name);
+    }
+    return seconds > 5 ? relative.format(seconds, "second") : "just now";
+  };
+  const moment = (date) => {
+    const today = new Date(now());
+    if (date.toDateString() === today.toDateString()) return clock.format(date);
+    return `${(date.getFullYear() === today.getFullYear() ? day : dayYear).format(date)}, ${clock.format(date)}`;
+  };
+
+  class Time extends HTMLElement {
+    static observedAttributes = ["at"];
+    connectedCallback() { this.draw(); this.timer = setInterval(() => this.draw(), 10000); document.addEventListener("fc-now", this); }
+    disconnectedCallback() { clearInterval(this.timer); document.removeEventListener("fc-now", this); }
+    attributeChangedCallback() { if (this.isConnected) this.draw(); }
+    handleEvent() { this.draw(); }
+    draw() {
+      const at = new Date(this.getAttribute("at"));
+      if (Number.isNaN(at.getTime())) { this.textContent = "–"; return; }
+      const wanted = `${moment(at)}|${since(at.getTime())}`;
+      if (wanted === this.drawn) return;
+      this.drawn = wanted;
+      const [shown, ago] = wanted.split("|");
+      this.title = full.format(at);
+      this.replaceChildren(shown);
+      const small = document.createElement("small");
+      small.textContent = this.hasAttribute("inline") ? ` · ${ago}` : ago;
+      this.append(small);
+    }
+  }
+
+  class Clock extends HTMLElement {
+    static observedAttributes = ["now"];
+    connectedCallback() { this.set(); this.timer = setInterval(() => this.draw(), 1000); }
+    disconnectedCallback() { clearInterval(this.timer); }
+    attributeChangedCallback() { if (this.isConnected) this.set(); }
+    set() {
+      const at = Date.parse(this.getAttribute("now"));
+      if (!Number.isNaN(at)) { offset = at - Date.now(); document.dispatchEvent(new Event("fc-now")); }
+      this.draw();
+    }
+    draw() {
+      const at = new Date(now());
+      const time = document.createElement("b");
+      time.textContent = clockSeconds.format(at);
+      this.replaceChildren(time, `${dayYear.format(at)} · ${this.getAttribute("label")}`);
+    }
+  }
+  customElements.define("fc-time", Time);
+  customElements.define("fc-clock", Clock);
+})();
