@@ -1,0 +1,44 @@
+"""`firstcall desk`: run the desk; list and move tickets from a shell."""
+
+from __future__ import annotations
+
+import typer
+
+
+def desk() -> None:
+    """Join faults with their four codes, raise tickets, retract wrong ones. Settings: FIRSTCALL_DESK_*."""
+    import asyncio
+    import signal
+
+    from cloud.db.settings import DatabaseSettings
+    from cloud.desk.service import Desk
+    from cloud.desk.settings import DeskSettings
+
+    async def run() -> None:
+        program = Desk(DeskSettings(), DatabaseSettings())
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(sign, program.stop)
+        await program.run()
+
+    asyncio.run(run())
+
+
+def tickets(at_most: int = typer.Option(20, min=1, max=1000, help="How many, worth most first.")) -> None:
+    """List open tickets in the order of their worth."""
+    import asyncio
+
+    from psycopg import AsyncConnection
+
+    from cloud.db.settings import DatabaseSettings
+    from cloud.desk.tickets import TicketCard, list_open
+
+    async def read() -> list[TicketCard]:
+        async with await AsyncConnection.connect(DatabaseSettings().url.get_secret_value()) as connection:
+            return await list_open(connection, at_most=at_most)
+
+    for card in asyncio.run(read()):
+        typer.echo(
+            f"{card.ticket_no:>6} {card.state:<10} {card.severity:<8} {card.device} {card.model} {card.problem} "
+            f"{card.probability:.0%}  {card.rank_reason.get('en', '')}"
+        )
