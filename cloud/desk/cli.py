@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import typer
 
+app = typer.Typer(help="The service desk.")
 
+
+@app.command()
 def desk() -> None:
     """Join faults with their four codes, raise tickets, retract wrong ones. Settings: FIRSTCALL_DESK_*."""
     import asyncio
@@ -24,6 +27,7 @@ def desk() -> None:
     asyncio.run(run())
 
 
+@app.command()
 def tickets(at_most: int = typer.Option(20, min=1, max=1000, help="How many, worth most first.")) -> None:
     """List open tickets in the order of their worth."""
     import asyncio
