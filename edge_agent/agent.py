@@ -34,6 +34,8 @@ from protocols.topics import NO_DEVICE, Kind
 logger = structlog.get_logger(__name__)
 
 VERSION = "firstcall-edge 0.1.0"
+TOGETHER_S = 0.05
+"""Devices that open within so long are told by one birth."""
 
 
 class AgentFailed(Exception):
@@ -77,6 +79,7 @@ class Agent:
         self._loops: dict[str, DeviceLoop] = {}
         self._played_out = asyncio.Event()
         self._emptied = asyncio.Event()
+        self._changed = asyncio.Event()
 
     # --- life ---
 
@@ -193,7 +196,7 @@ class Agent:
         dispatch = Dispatch(spool, window, self.counters, self._random.random)
         self._loops = {device.id: self._device_loop(device) for device in self._devices()}
         commands = Commands(self._loops, spool, self.counters, self, self._now_ms)
-        callbacks = Callbacks(connected=self.announce, command=commands.take, freed=self._freed)
+        callbacks = Callbacks(connected=self._spool_birth, command=commands.take, freed=self._freed)
         uplink = self._uplink = Uplink(self.settings, dispatch, callbacks, self.counters, self._random)
         upkeep = Upkeep(
             settings=self.settings,
@@ -212,6 +215,7 @@ class Agent:
                 "devices": self._run_devices(),
                 "commands": commands.run(),
                 "upkeep": upkeep.run(),
+                "births": self._tell_changes(),
             }
             tasks = [group.create_task(part, name=name) for name, part in parts.items()]
             self._ready.set()
@@ -267,6 +271,19 @@ class Agent:
         return Death(at=self._now_ms(), boot=self.spool.boot, cause="lost")
 
     def announce(self) -> None:
+        """The inventory has changed: if connected, tell it soon (a connection begins with a birth anyway)."""
+        self._changed.set()
+
+    async def _tell_changes(self) -> None:
+        """One birth for devices that open together."""
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(TOGETHER_S)
+            self._changed.clear()
+            if self.connected:
+                self._spool_birth()
+
+    def _spool_birth(self) -> None:
         """Spool a birth, unless one of the same content still waits for its receipt."""
         at_ms = self._now_ms()
         devices = tuple(loop.inventory() for loop in self._loops.values() if loop.is_open)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 
-import structlog
+if "structlog" not in sys.modules and "rich" not in sys.modules and not sys.stderr.isatty():
+    # structlog loads rich wherever it is installed: 6 MiB that only a terminal has a use for
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    import structlog
+
+    del sys.modules["rich"]
+else:
+    import structlog
 
 
 def configure(level: str = "info") -> None:
