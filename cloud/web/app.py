@@ -20,7 +20,8 @@ from cloud.web.settings import WebSettings
 DESCRIPTION = """
 Faults, tickets, devices and predictions of a fleet of connected appliances.
 
-* Times are ISO 8601 with zone. `…_at` of a fault, ticket or reading is **event time**; `recorded_at` is when it was written.
+* Times are ISO 8601 with zone. `…_at` of a fault, ticket or reading is **event time**; `recorded_at` is
+  when it was written.
 * Lists are paged by cursor: follow `next` until it is null.
 * Errors are problem documents (RFC 9457): `type` is stable, `detail` says what was wrong.
 * Users are pseudonymous codes. Contacts are given out for a stated purpose only, and each look is logged.
@@ -28,7 +29,9 @@ Faults, tickets, devices and predictions of a fleet of connected appliances.
 
 
 def create_app(settings: WebSettings, database: DatabaseSettings, *, console: bool = True) -> FastAPI:
-    """The application for an ASGI server. With the console, at most once a process: NiceGUI keeps its pages in one place.
+    """The application for an ASGI server.
+
+    With the console, at most once a process: NiceGUI keeps its pages in one place.
 
     Contacts can be read when the registry's master key is given (FIRSTCALL_REGISTRY_…).
     The parts of the running program are in `app.state.context` from start-up to shutdown.

@@ -18,7 +18,7 @@ async def look(context: WebContext, user_id: str, person: str, purpose: str) -> 
         raise Problem(
             409,
             "no-key",
-            "contacts cannot be read here: give the web program the registry's key (FIRSTCALL_REGISTRY_MASTER_KEY_FILE)",
+            "contacts cannot be read here: give the web program the key, FIRSTCALL_REGISTRY_MASTER_KEY_FILE",
         )
     try:
         async with context.pool.connection() as connection:

@@ -6,16 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-from cloud.db import queries
 from cloud.db.pool import Pool
-from cloud.desk.errors import DeskError, FormerOwner, IllegalStep, NoSuchTicket, TicketChanged, typed_errors
-from cloud.web.problems import Problem, not_found, unprocessable
-from cloud.web.reads.tickets import Outcome
+from cloud.desk import tickets
+from cloud.desk.errors import DeskError, NoSuchTicket, TicketChanged
+from cloud.desk.tickets import Connection, Finding
+from cloud.web.problems import Problem, conflict, not_found, unprocessable
 
-Move = Literal["confirmed", "contacted", "dismissed"]
-_SQL = queries.load("desk")
+Move = Literal["confirmed", "contacted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,61 +25,53 @@ class Actor:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FindingWords:
-    """What was found; `failed_at`: when the appliance stopped doing its work, if it did."""
-
-    outcome: Outcome
-    code: str | None = None
-    part: str | None = None
-    note: str = ""
-    failed_at: datetime | None = None
-    found_at: datetime | None = None
-
-
 @asynccontextmanager
-async def _ticket(pool: Pool, ticket_no: int, actor: Actor) -> AsyncIterator[Any]:
+async def _desk(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for the desk; what it refuses becomes a problem."""
     try:
-        with typed_errors():
-            async with pool.connection() as connection, connection.transaction():
-                cursor = await connection.execute(_SQL["lock_ticket"], {"ticket_no": ticket_no})
-                row: Any = await cursor.fetchone()
-                if row is None:
-                    raise NoSuchTicket
-                if actor.version is not None and row[0] != actor.version:
-                    raise TicketChanged
-                yield connection
+        async with pool.connection() as connection:
+            yield connection
     except NoSuchTicket as error:
-        raise not_found(f"ticket {ticket_no}") from error
+        raise Problem(404, "not-found", str(error)) from error
     except TicketChanged as error:
-        raise Problem(412, "changed", "somebody else changed this ticket meanwhile; look at it again") from error
-    except (IllegalStep, FormerOwner) as error:
-        raise Problem(409, "conflict", str(error)) from error
+        raise Problem(412, "changed", f"{error}; look at it again") from error
     except DeskError as error:
-        raise unprocessable(str(error)) from error
+        raise conflict(str(error)) from error
 
 
 async def move(pool: Pool, ticket_no: int, to_state: Move, actor: Actor, *, reason: str = "") -> None:
-    """Confirm, mark as contacted, or dismiss (with a reason)."""
-    if to_state == "dismissed" and not reason.strip():
-        raise unprocessable("a dismissal needs a reason")
-    async with _ticket(pool, ticket_no, actor) as connection:
-        await _step(connection, ticket_no, to_state, actor.person, reason.strip())
+    """Confirm the fault, or write down that the customer was contacted."""
+    take = tickets.confirm if to_state == "confirmed" else tickets.contact
+    async with _desk(pool) as desk:
+        await take(desk, ticket_no, actor.person, reason.strip(), version=actor.version)
 
 
-async def schedule(pool: Pool, ticket_no: int, at: datetime, actor: Actor, *, reason: str = "") -> None:
+async def dismiss(pool: Pool, ticket_no: int, reason: str, actor: Actor) -> None:
+    """There is nothing to do, for a reason."""
+    if not reason.strip():
+        raise unprocessable("say why there is nothing to do")
+    async with _desk(pool) as desk:
+        await tickets.dismiss(desk, ticket_no, actor.person, reason.strip(), version=actor.version)
+
+
+async def schedule(pool: Pool, ticket_no: int, at: datetime, actor: Actor) -> None:
     """Agree on a visit."""
-    async with _ticket(pool, ticket_no, actor) as connection:
-        await _step(connection, ticket_no, "scheduled", actor.person, reason.strip())
-        await connection.execute(_SQL["set_appointment"], {"ticket_no": ticket_no, "at": at})
+    async with _desk(pool) as desk:
+        await tickets.schedule(desk, ticket_no, actor.person, at, version=actor.version)
 
 
-async def resolve(pool: Pool, ticket_no: int, finding: FindingWords, actor: Actor) -> None:
+async def resolve(pool: Pool, ticket_no: int, finding: Finding, actor: Actor) -> None:
     """Close with what was found: the detector's label."""
-    async with _ticket(pool, ticket_no, actor) as connection:
-        await _step(connection, ticket_no, "resolved", actor.person, finding.note)
+    async with _desk(pool) as desk:
+        await tickets.resolve(desk, ticket_no, actor.person, finding, version=actor.version)
 
 
-async def _step(connection: Any, ticket_no: int, to_state: str, person: str, reason: str) -> None:
-    step = {"ticket_no": ticket_no, "to_state": to_state, "person": person, "at": None, "reason": reason}
-    await connection.execute(_SQL["step"], step)
+async def report_failure(pool: Pool, device: str, finding: Finding, person: str) -> int:
+    """A failure that no ticket foresaw; returns the finding's number."""
+    try:
+        async with _desk(pool) as desk:
+            return await tickets.report_failure(desk, device, person, finding)
+    except Problem as problem:
+        if problem.status == 409:
+            raise not_found(f"device {device}") from problem
+        raise

@@ -136,6 +136,14 @@ WHERE (%(state)s::text IS NULL OR state = %(state)s)
 ORDER BY raised_at DESC, ticket_no DESC
 LIMIT %(limit)s;
 
+-- name: moved_tickets
+WITH newest AS (
+    SELECT ticket_no, max(step_no) AS step_no
+    FROM (SELECT ticket_no, step_no FROM ticket_step ORDER BY step_no DESC LIMIT %(limit)s) AS steps
+    GROUP BY ticket_no
+)
+SELECT v.* FROM newest JOIN shown_ticket AS v USING (ticket_no) ORDER BY newest.step_no DESC;
+
 -- name: ticket_counts
 SELECT state, count(*) AS tickets FROM ticket GROUP BY state;
 
@@ -171,6 +179,13 @@ WHERE (%(ticket_no)s::bigint IS NULL OR n.ticket_no = %(ticket_no)s)
 ORDER BY n.found_at DESC, n.finding_no DESC
 LIMIT %(limit)s;
 
+-- name: finding
+SELECT n.finding_no, n.ticket_no, d.device, n.outcome, n.code, n.part, n.note, n.person, n.failed_at, n.found_at,
+    n.recorded_at
+FROM finding AS n
+JOIN device AS d USING (device_no)
+WHERE n.finding_no = %(finding_no)s;
+
 -- name: part_names
 SELECT part, name FROM part WHERE part = ANY (%(parts)s);
 
@@ -180,9 +195,6 @@ SELECT part, name FROM part ORDER BY part LIMIT 500;
 -- name: model_codes
 SELECT code, meaning FROM fault_definition
 WHERE model = %(model)s AND upper_inf(known) ORDER BY code LIMIT 500;
-
--- name: newest_step
-SELECT coalesce(max(step_no), 0) AS step_no FROM ticket_step;
 
 -- name: devices
 SELECT d.device_no, d.device, g.gateway, d.first_seen_at, d.last_seen_at, d.firmware, d.active_faults,
@@ -234,4 +246,19 @@ WHERE s.device_no = %(device_no)s
 ORDER BY s.active DESC, s.changed_at DESC;
 
 -- name: clocks
-SELECT clock_timestamp() AS wall_at, reads, watermark FROM desk_clock;
+SELECT clock_timestamp() AS wall_at, desk_now() AS desk_at, reads FROM desk_clock;
+
+-- name: predictions
+SELECT p.prediction_no, d.device, p.problem, p.state, p.raised_at, p.cleared_at, p.chattering, p.probability,
+    p.horizon_hours, p.hours_left_low, p.hours_left_high, p.reason, p.detector, p.created_at
+FROM prediction AS p
+JOIN device AS d USING (device_no)
+WHERE (%(device)s::text IS NULL OR d.device = %(device)s)
+    AND (%(state)s::text IS NULL OR p.state = %(state)s)
+    AND (%(key)s::timestamptz IS NULL OR (p.raised_at, p.prediction_no) < (%(key)s, %(number)s))
+ORDER BY p.raised_at DESC, p.prediction_no DESC
+LIMIT %(limit)s;
+
+-- name: device_health
+SELECT judged_at, score, probability, completeness, judgeable, silent FROM device_health
+WHERE device_no = %(device_no)s;

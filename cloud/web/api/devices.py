@@ -21,6 +21,7 @@ DeviceCode = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="D
 
 @router.get("", summary="List devices", responses=problems.documented(400, 401, 422, 503))
 async def list_devices(
+    *,
     context: Context,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -56,6 +57,7 @@ async def device_channels(context: Context, device: DeviceCode) -> list[Channel]
     "/{device}/series", summary="Channels of a device over a span", responses=problems.documented(401, 404, 422, 503)
 )
 async def device_series(
+    *,
     context: Context,
     device: DeviceCode,
     since: Instant = None,

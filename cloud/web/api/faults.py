@@ -20,6 +20,7 @@ KIND = "faults"
 
 @router.get("", summary="List faults", responses=problems.documented(400, 401, 422, 503))
 async def list_faults(
+    *,
     context: Context,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -63,6 +64,7 @@ async def get_fault(context: Context, case_no: Number) -> Fault:
 
 @router.get("/{case_no}/series", summary="Channels around a fault", responses=problems.documented(401, 404, 422, 503))
 async def fault_series(
+    *,
     context: Context,
     case_no: Number,
     before_h: Annotated[float, Query(gt=0, le=24 * 60, description="Hours before it.")] = 6,

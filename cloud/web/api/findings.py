@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
 
-from cloud.web import cursors, problems
-from cloud.web.api.parameters import LARGEST, Code, Context, Cursor, Limit, position
+from cloud.web import cursors, problems, steps
+from cloud.web.api.parameters import LARGEST, Code, Context, Cursor, Limit, Operator, person, position
+from cloud.web.api.tickets import FindingBody
 from cloud.web.cursors import Page
 from cloud.web.reads import tickets
 from cloud.web.reads.tickets import Finding
@@ -19,6 +21,7 @@ KIND = "findings"
 
 @router.get("", summary="List findings", responses=problems.documented(400, 401, 422, 503))
 async def list_findings(
+    *,
     context: Context,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -30,3 +33,21 @@ async def list_findings(
     rows = await tickets.findings(context.pool, limit + 1, after, ticket_no=ticket_no, device=device)
     items, following = cursors.page(KIND, rows, limit, lambda row: (row.found_at, row.finding_no))
     return Page(items=items, next=following)
+
+
+class FailureBody(FindingBody):
+    """A failure that the customer reported and no ticket foresaw."""
+
+    device: str = Field(pattern="^[A-Za-z0-9_-]{1,64}$", description="Device code.")
+
+
+@router.post(
+    "", summary="Report a failure", status_code=201, responses=problems.documented(401, 403, 404, 409, 422, 503)
+)
+async def report_failure(context: Context, request: Request, operator: Operator, body: FailureBody) -> Finding:
+    """A finding without a ticket: it teaches the detector what it missed. With a ticket, resolve the ticket instead."""
+    number = await steps.report_failure(context.pool, body.device, body.finding(), person(request, operator, body.who))
+    found = await tickets.finding(context.pool, number)
+    if found is None:
+        raise problems.not_found(f"finding {number}")
+    return found

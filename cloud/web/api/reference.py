@@ -15,7 +15,8 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>API 
 <script>if (matchMedia("(prefers-color-scheme: dark)").matches) addEventListener("DOMContentLoaded", () =>
 document.body.classList.add("body--dark"));</script></head>
 <body><main class="fc-main"><h1 class="fc">API</h1>
-<p class="fc-sub">The full description for programs: <a href="/api/openapi.json">openapi.json</a></p>{body}</main></body></html>"""
+<p class="fc-sub">The full description for programs:
+<a href="/api/openapi.json">openapi.json</a></p>{body}</main></body></html>"""
 
 
 @router.get("/api")

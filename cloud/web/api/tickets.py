@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from cloud.desk.tickets import Finding as DeskFinding
+from cloud.desk.tickets import Outcome as DeskOutcome
 from cloud.web import cursors, problems, steps
 from cloud.web.api.parameters import LARGEST, Code, Context, Cursor, Limit, Operator, person, position
 from cloud.web.cursors import Page
 from cloud.web.reads import tickets
 from cloud.web.reads.faults import Severity
 from cloud.web.reads.tickets import Outcome, State, Ticket, TicketFile, TicketFilter
-from cloud.web.steps import Actor, FindingWords
+from cloud.web.steps import Actor
 
 router = APIRouter(prefix="/tickets", tags=["tickets"])
 BY_VALUE, BY_TIME = "tickets by value", "tickets by time"
@@ -24,49 +27,69 @@ IfMatch = Annotated[
     Header(description="The ETag that you read: the step is refused (412) if somebody changed the ticket since."),
 ]
 Line = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
 STEP_PROBLEMS = problems.documented(401, 403, 404, 409, 412, 422, 503)
 
 
-class StepBody(BaseModel):
-    """Who takes the step, and what they say about it."""
+class WhoBody(BaseModel):
+    """Who takes the step."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"who": "mei", "reason": "heard it too"}]}
-    )
-    who: Annotated[str | None, Field(max_length=64, pattern=r"^[^\x00]*$")] = Field(
+    model_config = ConfigDict(extra="forbid")
+    who: Name | None = Field(
         default=None, description="The person. Needed with the API token; a signed-in operator is always themselves."
     )
+
+
+class StepBody(WhoBody):
+    """Who takes the step, and what they say about it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"who": "mei", "reason": "the pump can be heard"}]})
     reason: Line = ""
 
 
-class DismissBody(StepBody):
+class DismissBody(WhoBody):
     """Why there is nothing to do."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"^[^\x00]*$")]
+    model_config = ConfigDict(json_schema_extra={"examples": [{"who": "mei", "reason": "the customer moved it"}]})
+    reason: Line = Field(min_length=1)
 
 
-class ScheduleBody(StepBody):
+class ScheduleBody(WhoBody):
     """When the visit is."""
 
     at: AwareDatetime = Field(description="ISO 8601 with zone.", examples=["2026-03-04T10:00:00+01:00"])
 
 
-class ResolveBody(StepBody):
+class FindingBody(WhoBody):
     """What was found."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"who": "mei", "outcome": "fault_confirmed", "code": "5E", "part": "drain-pump"}]
+        }
+    )
     outcome: Outcome
-    code: Annotated[str | None, Field(max_length=64, pattern=r"^[^\x00]*$")] = Field(
-        default=None, description="The fault code that it really was."
-    )
-    part: Annotated[str | None, Field(max_length=64, pattern=r"^[^\x00]*$")] = Field(
-        default=None, description="The part that was used."
-    )
+    code: Name | None = Field(default=None, description="The fault code that it really was.")
+    part: Name | None = Field(default=None, description="The part that was used.")
+    note: Line = ""
     failed_at: AwareDatetime | None = Field(default=None, description="When the appliance stopped, if it did.")
     found_at: AwareDatetime | None = Field(default=None, description="When it was found; now, if left out.")
+
+    def finding(self) -> DeskFinding:
+        """The same for the desk."""
+        return DeskFinding(
+            DeskOutcome(self.outcome),
+            code=self.code or None,
+            part=self.part or None,
+            note=self.note,
+            failed_at=self.failed_at,
+            found_at=self.found_at,
+        )
 
 
 @router.get("", summary="List tickets", responses=problems.documented(400, 401, 422, 503))
 async def list_tickets(
+    *,
     context: Context,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -95,101 +118,70 @@ async def get_ticket(context: Context, ticket_no: TicketNo, response: Response) 
     return await _answer(context, ticket_no, response)
 
 
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """From where a step is asked for: the request, whose it is, and the version that they had read."""
+
+    request: Request
+    operator: str
+    version: int | None
+
+    def actor(self, body: WhoBody) -> Actor:
+        """In whose name the step is taken."""
+        return Actor(person(self.request, self.operator, body.who), self.version)
+
+
+def _stance(request: Request, operator: Operator, if_match: IfMatch = None) -> Stance:
+    return Stance(request, operator, _version(if_match))
+
+
+Who = Annotated[Stance, Depends(_stance)]
+
+
 @router.post("/{ticket_no}/confirm", summary="Confirm the fault", responses=STEP_PROBLEMS)
-async def confirm(
-    context: Context,
-    request: Request,
-    operator: Operator,
-    ticket_no: TicketNo,
-    body: StepBody,
-    response: Response,
-    if_match: IfMatch = None,
-) -> TicketFile:
+async def confirm(context: Context, ticket_no: TicketNo, body: StepBody, who: Who, response: Response) -> TicketFile:
     """proposed → confirmed."""
-    actor = _actor(request, operator, body, if_match)
-    await steps.move(context.pool, ticket_no, "confirmed", actor, reason=body.reason)
+    await steps.move(context.pool, ticket_no, "confirmed", who.actor(body), reason=body.reason)
     return await _answer(context, ticket_no, response)
 
 
 @router.post("/{ticket_no}/contact", summary="The customer was contacted", responses=STEP_PROBLEMS)
-async def contact(
-    context: Context,
-    request: Request,
-    operator: Operator,
-    ticket_no: TicketNo,
-    body: StepBody,
-    response: Response,
-    if_match: IfMatch = None,
-) -> TicketFile:
+async def contact(context: Context, ticket_no: TicketNo, body: StepBody, who: Who, response: Response) -> TicketFile:
     """confirmed → contacted; scheduled → contacted when the visit fell through. Refused for a former owner."""
-    actor = _actor(request, operator, body, if_match)
-    await steps.move(context.pool, ticket_no, "contacted", actor, reason=body.reason)
+    await steps.move(context.pool, ticket_no, "contacted", who.actor(body), reason=body.reason)
     return await _answer(context, ticket_no, response)
 
 
 @router.post("/{ticket_no}/schedule", summary="Agree on a visit", responses=STEP_PROBLEMS)
 async def schedule(
-    context: Context,
-    request: Request,
-    operator: Operator,
-    ticket_no: TicketNo,
-    body: ScheduleBody,
-    response: Response,
-    if_match: IfMatch = None,
+    context: Context, ticket_no: TicketNo, body: ScheduleBody, who: Who, response: Response
 ) -> TicketFile:
     """contacted → scheduled. Refused for a former owner."""
-    actor = _actor(request, operator, body, if_match)
-    await steps.schedule(context.pool, ticket_no, body.at, actor, reason=body.reason)
+    await steps.schedule(context.pool, ticket_no, body.at, who.actor(body))
     return await _answer(context, ticket_no, response)
 
 
 @router.post("/{ticket_no}/resolve", summary="Close with a finding", responses=STEP_PROBLEMS)
-async def resolve(
-    context: Context,
-    request: Request,
-    operator: Operator,
-    ticket_no: TicketNo,
-    body: ResolveBody,
-    response: Response,
-    if_match: IfMatch = None,
-) -> TicketFile:
+async def resolve(context: Context, ticket_no: TicketNo, body: FindingBody, who: Who, response: Response) -> TicketFile:
     """contacted or scheduled → resolved. The finding goes to the detector as its label."""
-    finding = FindingWords(
-        outcome=body.outcome,
-        code=body.code or None,
-        part=body.part or None,
-        note=body.reason,
-        failed_at=body.failed_at,
-        found_at=body.found_at,
-    )
-    await steps.resolve(context.pool, ticket_no, finding, _actor(request, operator, body, if_match))
+    await steps.resolve(context.pool, ticket_no, body.finding(), who.actor(body))
     return await _answer(context, ticket_no, response)
 
 
 @router.post("/{ticket_no}/dismiss", summary="Dismiss", responses=STEP_PROBLEMS)
-async def dismiss(
-    context: Context,
-    request: Request,
-    operator: Operator,
-    ticket_no: TicketNo,
-    body: DismissBody,
-    response: Response,
-    if_match: IfMatch = None,
-) -> TicketFile:
+async def dismiss(context: Context, ticket_no: TicketNo, body: DismissBody, who: Who, response: Response) -> TicketFile:
     """Any open state → dismissed, with a reason."""
-    actor = _actor(request, operator, body, if_match)
-    await steps.move(context.pool, ticket_no, "dismissed", actor, reason=body.reason)
+    await steps.dismiss(context.pool, ticket_no, body.reason, who.actor(body))
     return await _answer(context, ticket_no, response)
 
 
-def _actor(request: Request, operator: str, body: StepBody, if_match: str | None) -> Actor:
-    version: int | None = None
-    if if_match is not None and if_match.strip() != "*":
-        digits = if_match.strip().strip('"')
-        if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
-            raise problems.Problem(412, "changed", "If-Match is no ETag of a ticket; give back the one that you read")
-        version = int(digits)
-    return Actor(person(request, operator, body.who), version)
+def _version(if_match: str | None) -> int | None:
+    if if_match is None or if_match.strip() == "*":
+        return None
+    digits = if_match.strip().strip('"')
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        raise problems.Problem(412, "changed", "If-Match is no ETag of a ticket; give back the one that you read")
+    return int(digits)
 
 
 async def _answer(context: Context, ticket_no: int, response: Response) -> TicketFile:

@@ -1,4 +1,4 @@
-"""What every page stands in: the rail, the clock, the banner that tells which time is shown, and being followed live."""
+"""What every page stands in: the rail, the clock, the banner that tells which time is shown; and following live."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ STROKE = 'fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="r
 ICONS = {
     "live": '<path d="M3 12h4l2.5-7 4 14 2.5-7h5"/>',
     "queue": '<path d="M9 6h11M9 12h11M9 18h11"/><path d="M4 6h.01M4 12h.01M4 18h.01" stroke-width="3"/>',
-    "devices": '<rect x="5" y="3" width="14" height="18" rx="2.5"/><circle cx="12" cy="13.5" r="4"/><path d="M8.5 6.5h2"/>',
+    "devices": '<rect x="5" y="3" width="14" height="18" rx="2.5"/><circle cx="12" cy="13.5" r="4"/>'
+    '<path d="M8.5 6.5h2"/>',
     "ingest": '<path d="M12 3v12m0 0 4.5-4.5M12 15l-4.5-4.5"/><path d="M4 16v3a2 2 0 0 0 2 2h12a2 2 0 0 0 2-2v-3"/>',
 }
 PLACES = (

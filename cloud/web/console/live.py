@@ -126,7 +126,8 @@ def chips(chosen: str, choices: dict[str, str], target: str) -> None:
     """Filters that live in the URL."""
     with box("fc-chips", "nav").props(f'aria-label="{_("Filter")}"'):
         for value, label in choices.items():
-            link = box(tag="a").props(f'href="{target}{value}"' if value else f'href="{target.split("?", maxsplit=1)[0]}"')
+            link = box(tag="a")
+            link._props["href"] = target + value if value else target.removesuffix("&").partition("?")[0]
             if value == chosen:
                 link.props('aria-current="true"')
             with link:

@@ -67,9 +67,7 @@ async def queue_page(visit: Visit, state: str, severity: str) -> None:
     async with framed(visit, "queue", _("Queue")) as frame:
         frame.head(
             _("Queue"),
-            _(
-                "Open tickets by what acting is worth: the damage and visit it may save, less the price of a needless call"
-            ),
+            _("Open tickets by what acting is worth: the damage it may save, less the price of a needless call"),
         )
         choices = {"": _("All open")} | {name: STATE[name] for name in (*OPEN, *CLOSED)}
         chips(chosen, choices, "/queue?state=")
@@ -79,7 +77,7 @@ async def queue_page(visit: Visit, state: str, severity: str) -> None:
             ranks = {ticket.ticket_no: rank for rank, ticket in enumerate(picture.tickets, 1)}
             shown = list(picture.tickets)
             if chosen in CLOSED:
-                wanted = TicketFilter(state=chosen)  # type: ignore[arg-type]
+                wanted = TicketFilter(state=chosen)
                 shown = await tickets.by_time(visit.context.pool, wanted, ROWS)
             kept = [t for t in shown if (not chosen or t.state == chosen) and (not level or t.severity == level)]
             listing.show([ticket_row(ticket, ranks.get(ticket.ticket_no)) for ticket in kept[:ROWS]])

@@ -23,7 +23,8 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{tit
 document.body.classList.add("body--dark"));</script></head>
 <body><main class="fc-door"><form method="post" action="/sign-in"><h1 class="fc">{title}</h1>{wrong}
 <input type="hidden" name="next" value="{next}">
-<label>{name}<input name="operator" autocomplete="username" required maxlength="64" autofocus value="{operator}"></label>
+<label>{name}
+<input name="operator" autocomplete="username" required maxlength="64" autofocus value="{operator}"></label>
 <label>{password}<input name="password" type="password" autocomplete="current-password" required></label>
 <button>{title}</button></form></main></body></html>"""
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from nicegui.element import Element
+
 from cloud.web.board import Picture
 from cloud.web.console import ticket_steps
 from cloud.web.console.chart_card import channel_card
 from cloud.web.console.contact import contact_card
-from cloud.web.console.frame import Visit, follow, framed
+from cloud.web.console.frame import Frame, Visit, follow, framed
 from cloud.web.console.parts import FaultTime, box, card_title, facts, severity, text
 from cloud.web.console.words import OUTCOME, SAFETY, STATE, _, in_language, percent, problem_name
 from cloud.web.reads import series, tickets
@@ -33,17 +35,7 @@ async def ticket_page(visit: Visit, ticket_no: int) -> bool:
     shown = await series.read(pool, ticket.device_no, ticket.device, since=at - BEFORE, until=at + AFTER, points=POINTS)
     name = problem_name(ticket.problem, ticket.meaning)
     async with framed(visit, "queue", name) as frame:
-        titles = frame.head(name)
-        with titles:
-            with box("fc-crumb") as crumb:
-                with box(tag="a").props('href="/queue"'):
-                    text(_("Queue"))
-                text(" / " + _("Ticket {n}").format(n=ticket_no))
-            crumb.move(target_index=0)
-            with box("fc-sub fc-line"):
-                severity(ticket.severity, big=True)
-                text(ticket.problem, "tag code") if ticket.problem != "anomaly" else None
-                text(ticket.model_name)
+        _head(frame, ticket, name)
         with box("fc-two"):
             left = box("fc-stack")
             right = box("fc-stack first")
@@ -57,28 +49,46 @@ async def ticket_page(visit: Visit, ticket_no: int) -> bool:
             _charts(found, shown)
             _service(ticket, parts)
             history = box()
-        drawn: list[TicketFile] = []
-
-        def draw(fresh: TicketFile) -> None:
-            if drawn and drawn[-1] == fresh:
-                return
-            drawn[:] = [fresh]
-            changing.clear()
-            with changing:
-                _state(fresh.ticket)
-                ticket_steps.next_step_card(visit, fresh)
-            history.clear()
-            with history:
-                _history(fresh)
-
-        async def again(_picture: Picture) -> None:
-            fresh = await tickets.get(pool, ticket_no)
-            if fresh is not None:
-                draw(fresh)
-
-        draw(found)
-        follow(frame, again)
+        _keep_current(frame, found, changing, history)
     return True
+
+
+def _head(frame: Frame, ticket: TicketDetail, name: str) -> None:
+    with frame.head(name):
+        with box("fc-crumb") as crumb:
+            with box(tag="a").props('href="/queue"'):
+                text(_("Queue"))
+            text(" / " + _("Ticket {n}").format(n=ticket.ticket_no))
+        crumb.move(target_index=0)
+        with box("fc-sub fc-line"):
+            severity(ticket.severity, big=True)
+            if ticket.problem != "anomaly":
+                text(ticket.problem, "tag code")
+            text(ticket.model_name)
+
+
+def _keep_current(frame: Frame, found: TicketFile, changing: Element, history: Element) -> None:
+    drawn: list[TicketFile] = []
+
+    def draw(fresh: TicketFile) -> None:
+        if drawn and drawn[-1] == fresh:
+            return
+        drawn[:] = [fresh]
+        changing.clear()
+        with changing:
+            _state(fresh.ticket)
+            ticket_steps.next_step_card(frame.visit, fresh)
+        history.clear()
+        with history:
+            _history(fresh)
+
+    async def again(_picture: Picture) -> None:
+        fresh = await tickets.get(frame.visit.context.pool, found.ticket.ticket_no)
+        if fresh is not None:
+            draw(fresh)
+
+    draw(found)
+    follow(frame, again)
 
 
 def _state(ticket: TicketDetail) -> None:

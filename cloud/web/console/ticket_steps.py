@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
 
+from cloud.desk.tickets import Finding, Outcome
 from cloud.web import steps
 from cloud.web.console.frame import Visit
 from cloud.web.console.parts import box, card_title, text
@@ -90,9 +91,7 @@ async def _dismiss(visit: Visit, found: TicketFile) -> None:
 
         async def act() -> None:
             number = found.ticket.ticket_no
-            await steps.move(
-                visit.context.pool, number, "dismissed", _actor(visit, found), reason=str(reason.value or "")
-            )
+            await steps.dismiss(visit.context.pool, number, str(reason.value or ""), _actor(visit, found))
 
         _end(dialog, _("Dismiss"), act)
 
@@ -135,8 +134,8 @@ async def _resolve(visit: Visit, found: TicketFile) -> None:
         note = ui.input(_("Note")).props("outlined")
 
         async def act() -> None:
-            finding = steps.FindingWords(
-                outcome=outcome.value, code=code.value or None, part=part.value or None, note=str(note.value or "")
+            finding = Finding(
+                Outcome(outcome.value), code=code.value or None, part=part.value or None, note=str(note.value or "")
             )
             await steps.resolve(visit.context.pool, ticket.ticket_no, finding, _actor(visit, found))
 

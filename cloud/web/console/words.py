@@ -55,7 +55,7 @@ def in_language(texts: Mapping[str, Any] | None, language: str = "en") -> str:
     """The text in a language, else in English, else in any; empty when there is none."""
     if not texts:
         return ""
-    found = texts.get(language) or texts.get(language.split("-", maxsplit=1)[0]) or texts.get("en") or next(iter(texts.values()))
+    found = texts.get(language) or texts.get(language[:2]) or texts.get("en") or next(iter(texts.values()))
     return " ".join(str(t) for t in found) if isinstance(found, list) else str(found)
 
 

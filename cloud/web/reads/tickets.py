@@ -190,6 +190,11 @@ async def findings(
     return await many(pool, Finding, "findings", parameters)
 
 
+async def finding(pool: Pool, finding_no: int) -> Finding | None:
+    """One finding."""
+    return await one(pool, Finding, "finding", {"finding_no": finding_no})
+
+
 async def part_names(pool: Pool, parts: list[str]) -> dict[str, Texts]:
     """Names of parts, by language."""
     return {row["part"]: row["name"] for row in await values(pool, "part_names", {"parts": parts})}
