@@ -41,7 +41,7 @@ class FailureMode:
 
     def severity(self, progress: float) -> float:
         """Severity 0..1 at `progress` 0..1 of the way from onset to failure."""
-        return min(max(progress, 0.0), 1.0) ** self.shape
+        return float(min(max(progress, 0.0), 1.0) ** self.shape)
 
 
 @dataclass(frozen=True, slots=True)

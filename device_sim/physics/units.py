@@ -65,17 +65,17 @@ class Units:
         fortnight = np.floor(at / (14 * DAY))
         into = at / DAY - 14 * fortnight
         leaving = uniform(self.keys, fortnight.astype(np.int64), "holiday") < 0.05
-        return leaving & (into > 2.5) & (into < 11.5)
+        return np.asarray(leaving & (into > 2.5) & (into < 11.5))
 
     def _home_empty(self, at: Floats) -> NDArray[np.bool_]:
         hour = (at % DAY) / 3600.0
         weekday = ((np.floor(at / DAY) + 3) % 7) < 5  # 1 January 1970 was a Thursday
         out = uniform(self.keys, np.floor(at / DAY).astype(np.int64), "out") < self.away
-        return (weekday & (hour > 8.0) & (hour < 17.0) & out) | self.on_holiday(at)
+        return np.asarray((weekday & (hour > 8.0) & (hour < 17.0) & out) | self.on_holiday(at))
 
     def revised(self, at: Floats) -> NDArray[np.bool_]:
         """Whether the revised firmware runs, shape (times, units)."""
-        return at >= self.revised_at
+        return np.asarray(at >= self.revised_at)
 
 
 def _rhythm(at: Floats) -> Floats:

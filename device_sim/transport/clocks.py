@@ -68,9 +68,16 @@ class LockstepClock:
         if at <= self._now:
             return
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (at, next(self._order), woken))
+        entry = (at, next(self._order), woken)
+        heapq.heappush(self._waiting, entry)
         self._move_if_all_wait()
-        await woken
+        try:
+            await woken
+        except asyncio.CancelledError:
+            if entry in self._waiting:  # it no longer waits, so it must not count as waiting
+                self._waiting.remove(entry)
+                heapq.heapify(self._waiting)
+            raise
 
     def leave(self) -> None:
         """One sleeper fewer."""
@@ -86,7 +93,7 @@ class LockstepClock:
         await asyncio.sleep(0)
         while self._busy():
             await asyncio.sleep(self._poll_s)
-        if not self._waiting:
+        if not self._waiting or len(self._waiting) < self._sleepers:
             return
         self._now = max(self._now, self._waiting[0][0])
         while self._waiting and self._waiting[0][0] <= self._now:
