@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pydantic_settings import BaseSettings
 
 PAGE = Path(__file__).with_name("settings.md")
 ROOMS = ("cloud", "edge_agent", "device_sim")
-GATEWAY_FILE = ("edge_agent.settings", "GatewaySettings")
+GATEWAY_FILE = ("edge_agent.settings", "EdgeSettings")
 HEAD = """\
 # Settings
 
@@ -32,6 +33,8 @@ def settings_classes() -> list[type[BaseSettings]]:
     for room in ROOMS:
         package = importlib.import_module(room)
         for module in pkgutil.walk_packages(package.__path__, f"{room}."):
+            if module.name.endswith(".__main__"):
+                continue  # importing it would run it
             members = vars(importlib.import_module(module.name)).values()
             found.update(m for m in members if isinstance(m, type) and issubclass(m, BaseSettings))
     ours = (m for m in found if m.__module__.split(".")[0] in ROOMS)
@@ -73,14 +76,16 @@ def page() -> str:
     parts = [HEAD]
     for settings in settings_classes():
         prefix = settings.model_config.get("env_prefix", "")
-        parts.append(f"\n## {prefix}…\n\n{first_line(settings)}\n\n{table(environment_keys(settings))}")
+        about = first_line(settings)
+        parts.append(f"\n## {prefix}…\n\n" + (f"{about}\n\n" if about else "") + table(environment_keys(settings)))
     parts.append(f"\n## The gateway's file\n\n{table(gateway_keys())}")
     return "".join(parts)
 
 
 def first_line(settings: type[BaseModel]) -> str:
     """What the class says of itself."""
-    return (settings.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " ")
+    text = (settings.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " ")
+    return re.sub(r" ?Each (field )?can be given as an environment variable FIRSTCALL_\w+<NAME>\.", "", text)
 
 
 def table(keys: Iterator[tuple[str, FieldInfo]]) -> str:
@@ -102,7 +107,7 @@ def shown_default(field: FieldInfo) -> str:
         value = value.get_secret_value()
     if isinstance(value, set | frozenset):
         value = sorted(value)
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = str(value) if isinstance(value, str | Path) else json.dumps(value, default=str)
     return f"`{escape(text)}`" if text and len(text) <= 60 else "see the meaning" if text else "empty"
 
 

@@ -192,7 +192,8 @@ def test_as_an_ordinary_user_it_runs_as_that_user() -> None:
         pytest.skip("every other test here runs as an ordinary user already")
     user = account.account_for_servers()
     assert user is not None
-    python = next((path for path in (sys.executable, "/usr/bin/python3") if runs_for(user, path)), None)
+    pythons = (str(Path(sys.executable).resolve()), "/usr/bin/python3")
+    python = next((path for path in pythons if runs_for(user, path)), None)
     require(python, f"no Python 3.11 that the account {user.name} may run")
     with open_folder("ordinary") as folder:
         for package in ("cloud", "protocols"):
