@@ -7,13 +7,12 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge_agent.spool.schema import ROW, is_intact
 from edge_agent.spool.store import Spool
-from protocols.messages import payload_digest
 
 ASIDE = ".damaged"
 SIDE_FILES = ("-wal", "-shm")
 LEDGERS = ("active_fault", "sampling_order", "command", "dropped")
-ROW = "number, rank, device, kind, boot, seq, at_ms, spooled_ms, size, digest, payload"
 
 
 def set_aside(file: Path) -> Path:
@@ -38,11 +37,11 @@ def readable_facts(aside: Path) -> dict[str, int]:
 
 
 def rescue(aside: Path, spool: Spool) -> int:
-    """Take over every message whose digest still fits its payload, and the ledgers; return the number of messages."""
+    """Take over every message that is still what was written, and the ledgers; return the number of messages."""
     saved = 0
     with _opened(aside) as damaged:
         for row in _readable_rows(damaged):
-            if payload_digest(row[10]) == bytes(row[9]).hex():
+            if is_intact(row):
                 saved += spool.adopt(row)
         for table in LEDGERS:
             with contextlib.suppress(sqlite3.DatabaseError):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
+import zlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from protocols.messages import payload_digest
 
 VERSION: Final = 1
 
@@ -19,6 +23,7 @@ CREATE TABLE message (
     spooled_ms INTEGER NOT NULL,  -- the clock's time of acceptance
     size INTEGER NOT NULL,        -- bytes that count against the bound
     digest BLOB NOT NULL,         -- first 8 bytes of the payload's SHA-256
+    row_check INTEGER NOT NULL,   -- CRC-32 of the columns above, so that a damaged row is known
     payload BLOB NOT NULL,
     UNIQUE (device, boot, seq)
 );
@@ -37,8 +42,38 @@ CREATE TABLE command (            -- every command begun, so that none is done t
 ) WITHOUT ROWID;
 """
 
-ROW_BYTES: Final = 160
-"""What a row costs in the file beside its payload, indexes included; see tests/edge/test_spool_bounds.py."""
+ROW: Final = "number, rank, device, kind, boot, seq, at_ms, spooled_ms, size, digest, row_check, payload"
+PAGE: Final = 4096
+COLUMNS_BYTES: Final = 90  # the other columns of a row, ids of usual length
+INDEX_BYTES: Final = 64  # its entries in the two indexes
+LARGEST_CELL: Final = PAGE - 35  # a larger row has overflow pages; about 500 bytes of it stay in its leaf
+LOCAL_BYTES: Final = 500
+
+
+def stored_bytes(payload_bytes: int) -> int:
+    """What a message of so many bytes takes on the disk: rows share 4 KiB pages, and a page is not always filled.
+
+    Source of the limits: "Database File Format", sqlite.org/fileformat2.html, sections 1.6 and 1.5.
+    """
+    cell = payload_bytes + COLUMNS_BYTES
+    if cell <= LARGEST_CELL:
+        return PAGE // ((PAGE - 8) // cell) + INDEX_BYTES
+    overflow_pages = -(-(cell - LOCAL_BYTES) // (PAGE - 4))
+    return overflow_pages * PAGE + LOCAL_BYTES + INDEX_BYTES
+
+
+def row_check(columns: Sequence[int | str], digest: bytes) -> int:
+    """The CRC-32 of a row's columns up to spooled_ms and its digest, which covers the payload."""
+    return zlib.crc32(digest, zlib.crc32(",".join(map(str, columns)).encode()))
+
+
+def is_intact(row: Sequence[Any]) -> bool:
+    """Whether a row (ROW's columns) is as it was written."""
+    *columns, size, digest, check, payload = row
+    if not (isinstance(digest, bytes) and isinstance(payload, bytes)):
+        return False
+    whole = check == row_check(columns, digest) and digest.hex() == payload_digest(payload)
+    return whole and size == stored_bytes(len(payload))
 
 
 class WrongVersion(Exception):
@@ -48,6 +83,7 @@ class WrongVersion(Exception):
 def connect(path: str) -> sqlite3.Connection:
     """Open the file, with synchronous = FULL; transactions are begun by hand (autocommit mode)."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+    connection.execute(f"PRAGMA page_size = {PAGE}")
     connection.execute("PRAGMA journal_mode = WAL").fetchone()
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -512")  # KiB: the working set is the ends of two lanes

@@ -25,7 +25,6 @@ from protocols.topics import NO_DEVICE, Kind, Topic
 __all__ = ["MEMORY", "Spool", "SpoolBusy", "SpoolCorrupt", "Spooled"]
 
 MEMORY = ":memory:"
-COLUMNS = "number, rank, device, kind, boot, seq, at_ms, size, payload"
 
 
 class SpoolCorrupt(Exception):
@@ -123,22 +122,24 @@ class Spool:
     def _insert(self, draft: Draft, now_ms: int) -> Spooled:
         seq = self._seqs.get(draft.device, 0) + 1
         payload = draft.compose(self.boot, seq)
-        number, size = self.last_number + 1, len(payload) + schema.ROW_BYTES
-        self._connection.execute(
-            "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (number, draft.rank, draft.device, draft.kind.value, self.boot, seq, draft.at_ms, now_ms, size,
-             bytes.fromhex(payload_digest(payload)), payload),
-        )  # fmt: skip
+        number, size = self.last_number + 1, schema.stored_bytes(len(payload))
+        digest = bytes.fromhex(payload_digest(payload))
+        row = (number, int(draft.rank), draft.device, draft.kind.value, self.boot, seq, draft.at_ms, now_ms)
+        self._write((*row, size, digest, schema.row_check(row, digest), payload))
         self._seqs[draft.device] = seq
         self.last_number = number
         self.depth.messages += 1
         self.depth.bytes += size
         return Spooled(number, draft.rank, draft.device, draft.kind, self.boot, seq, draft.at_ms, size, payload)
 
+    def _write(self, row: Sequence[Any]) -> bool:
+        places = ", ".join("?" * len(row))
+        return self._connection.execute(f"INSERT OR IGNORE INTO message VALUES ({places})", row).rowcount > 0  # noqa: S608
+
     def refuse(self, drafts: Sequence[Draft]) -> None:
         """The disk has no room for these: count them as dropped; `note_refused` writes it down once there is room."""
         for draft in drafts:
-            size = len(draft.compose(self.boot, 0)) + schema.ROW_BYTES
+            size = schema.stored_bytes(len(draft.compose(self.boot, 0)))
             self._refused.append((draft.device, draft.kind.value, draft.at_ms, size))
             self._count_drop(draft.rank)
 
@@ -196,14 +197,11 @@ class Spool:
             self._account(self._bound.expire(before_ms))
 
     def adopt(self, row: Sequence[Any]) -> bool:
-        """Take over a row of a damaged file as it is; False if it cannot be one of ours, or is here already."""
-        _number, rank, device, kind, boot, seq, at_ms, spooled_ms, size, digest, payload = row
+        """Take over an intact row of a damaged file; False if it is here already."""
+        _number, *columns, size, digest, _check, payload = row
         with self.transaction():
-            done = self._connection.execute(
-                "INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (self.last_number + 1, rank, device, kind, boot, seq, at_ms, spooled_ms, size, digest, payload),
-            )
-            if not done.rowcount:
+            columns = [self.last_number + 1, *columns]
+            if not self._write((*columns, size, digest, schema.row_check(columns, digest), payload)):
                 return False
             self.last_number += 1
             self.depth.messages += 1
@@ -249,8 +247,8 @@ class Spool:
     def _select(self, condition: str, *arguments: int | str) -> list[Spooled]:
         with _naming_damage():
             # the conditions are this module's own constants
-            rows = self._connection.execute(f"SELECT {COLUMNS} FROM message WHERE {condition}", arguments)  # noqa: S608
-            return [Spooled(row[0], Rank(row[1]), row[2], Kind(row[3]), *row[4:]) for row in rows]
+            query = f"SELECT {schema.ROW} FROM message WHERE {condition}"  # noqa: S608
+            return [_message(row) for row in self._connection.execute(query, arguments)]
 
     @contextlib.contextmanager
     def _relaxed(self) -> Iterator[None]:
@@ -263,6 +261,13 @@ class Spool:
             yield
         finally:
             self._connection.execute(f"PRAGMA synchronous = {level}")
+
+
+def _message(row: Sequence[Any]) -> Spooled:
+    if not schema.is_intact(row):  # sent as it is, it could never be receipted
+        raise SpoolCorrupt(f"the spool is damaged: message {row[0]} is not what was written")
+    number, rank, device, kind, boot, seq, at_ms, _spooled_ms, size, _digest, _check, payload = row
+    return Spooled(number, Rank(rank), device, Kind(kind), boot, seq, at_ms, size, payload)
 
 
 @contextlib.contextmanager
