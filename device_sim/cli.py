@@ -102,7 +102,7 @@ def replay(
     folder: Folder = Path("sim-replay"),
     database: Annotated[
         str | None,
-        typer.Option(envvar="FIRSTCALL_DATABASE_URL", help="Where failures and replacements go as findings."),
+        typer.Option(envvar="FIRSTCALL_DB_URL", help="Where failures and replacements go as findings."),
     ] = None,
     machines: Annotated[int, typer.Option(min=1, help="Play at most so many machines.")] = 1000,
     end_now: Annotated[bool, typer.Option("--end-now", help="Move event time so that the recording ends now.")] = False,
@@ -186,7 +186,7 @@ def load(
 
 @app.command()
 def report(
-    database: Annotated[str, typer.Option(envvar="FIRSTCALL_DATABASE_URL", help="PostgreSQL URL; it is only read.")],
+    database: Annotated[str, typer.Option(envvar="FIRSTCALL_DB_URL", help="PostgreSQL URL; it is only read.")],
     *,
     folder: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of a fleet or replay run.")],
     horizon_days: Annotated[

@@ -82,7 +82,7 @@ def plan_life(
                 break
             after = episode.ended_at
     episodes.sort(key=lambda episode: (episode.onset, episode.mode.kind))
-    spoken = [codes.get(mode.kind, mode.code) for mode in modes if mode.code_probability > 0]
+    spoken = [code for mode in modes if mode.code_probability > 0 and (code := codes.get(mode.kind, mode.code))]
     return Life(tuple(episodes), _spurious(rng, spoken, span))
 
 
@@ -123,7 +123,7 @@ def _code_reports(
     rng: random.Random, mode: FailureMode, code: str, onset: float, failure: float, repaired: float
 ) -> list[CodeReport]:
     """Passing reports that grow more frequent, then one that stays until the repair; sometimes none at all."""
-    if rng.random() >= mode.code_probability:
+    if rng.random() >= mode.code_probability or not code:
         return []
     growth = failure - onset
     stays = onset + growth * mode.code_at ** (1.0 / mode.shape) + rng.expovariate(1.0 / 7200.0)

@@ -55,17 +55,17 @@ class AirConditioner:
     )
     summary = channels
     modes: tuple[FailureMode, ...] = (
-        FailureMode("refrigerant_leak", "refrigerant circuit", "EC", 0.26, 65.0, 0.5, shape=0.9, code_at=0.92,
+        FailureMode("refrigerant_leak", "refrigerant_circuit", "EC", 0.26, 65.0, 0.5, shape=0.9, code_at=0.92,
                     code_probability=0.65, early_codes=0.05, notice_hours=120.0, season="summer"),
-        FailureMode("dirty_filter", "air filter and coil", "F1", 0.20, 60.0, 0.4, code_at=0.9,
+        FailureMode("dirty_filter", "air_filter", "F1", 0.20, 60.0, 0.4, code_at=0.9,
                     code_probability=0.4, notice_hours=140.0, season="summer", self_cured=0.5),
-        FailureMode("fan_bearing", "indoor fan motor", "E3", 0.14, 30.0, 0.5, shape=1.6, code_at=0.93,
+        FailureMode("fan_bearing", "indoor_fan_motor", "E3", 0.14, 30.0, 0.5, shape=1.6, code_at=0.93,
                     code_probability=0.8, early_codes=0.2, notice_hours=30.0, wear="wear-out"),
         FailureMode("compressor_wear", "compressor", "P0", 0.14, 75.0, 0.5, shape=1.3, code_at=0.9,
                     code_probability=0.85, early_codes=0.12, notice_hours=20.0, wear="wear-out"),
-        FailureMode("communication", "outdoor board", "E1", 0.14, 0.0, code_probability=0.95, notice_hours=10.0,
+        FailureMode("communication", "outdoor_board", "E1", 0.14, 0.0, code_probability=0.95, notice_hours=10.0,
                     wear="infant"),
-        FailureMode("thermistor_drift", "coil thermistor", "E4", 0.12, 25.0, code_probability=0.6,
+        FailureMode("thermistor_drift", "coil_thermistor", "E4", 0.12, 25.0, code_probability=0.6,
                     notice_hours=100.0, sensor="indoorCoilTemp", wear="random"),
     )  # fmt: skip
 

@@ -51,18 +51,18 @@ class Dishwasher(CyclicAppliance):
         Channel(name="drainTime", unit="s", resolution=0.5),
     )
     modes: tuple[FailureMode, ...] = (
-        FailureMode("drain_pump", "drain pump", "E24", 0.30, 22.0, 0.5, code_at=0.96, code_probability=0.9,
+        FailureMode("drain_pump", "drain_pump", "E24", 0.30, 22.0, 0.5, code_at=0.96, code_probability=0.9,
                     early_codes=0.25, notice_hours=4.0, self_cured=0.15),
-        FailureMode("filter_clog", "filter", "E22", 0.14, 30.0, 0.5, code_at=0.9, code_probability=0.7,
+        FailureMode("filter_clog", "drain_filter", "E22", 0.14, 30.0, 0.5, code_at=0.9, code_probability=0.7,
                     early_codes=0.1, notice_hours=40.0, self_cured=0.45),
-        FailureMode("heater_scale", "heat pump unit", "E09", 0.20, 130.0, 0.4, code_probability=0.8,
+        FailureMode("heater_scale", "heat_pump_unit", "E09", 0.20, 130.0, 0.4, code_probability=0.8,
                     notice_hours=48.0, wear="wear-out"),
-        FailureMode("inlet_valve", "inlet valve", "E18", 0.12, 35.0, 0.5, shape=1.4, code_at=0.97,
+        FailureMode("inlet_valve", "inlet_valve", "E18", 0.12, 35.0, 0.5, shape=1.4, code_at=0.97,
                     code_probability=0.9, notice_hours=6.0),
-        FailureMode("leak", "base pan seal", "E15", 0.12, 0.0, code_probability=0.95, notice_hours=3.0),
-        FailureMode("board", "control board", "E01", 0.07, 0.0, code_probability=0.7, notice_hours=5.0,
+        FailureMode("leak", "base_pan_seal", "E15", 0.12, 0.0, code_probability=0.95, notice_hours=3.0),
+        FailureMode("board", "main_board", "E01", 0.07, 0.0, code_probability=0.7, notice_hours=5.0,
                     wear="infant"),
-        FailureMode("thermistor_drift", "water thermistor", "E02", 0.05, 25.0, code_probability=0.6,
+        FailureMode("thermistor_drift", "water_thermistor", "E02", 0.05, 25.0, code_probability=0.6,
                     notice_hours=60.0, sensor="waterTemp", wear="random"),
     )  # fmt: skip
 

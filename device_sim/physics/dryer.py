@@ -48,14 +48,14 @@ class Dryer(CyclicAppliance):
         Channel(name="airflow", unit="m3/h", resolution=1.0),
     )
     modes: tuple[FailureMode, ...] = (
-        FailureMode("lint_blockage", "condenser and air duct", "dL", 0.36, 50.0, 0.5, code_at=0.9,
+        FailureMode("lint_blockage", "lint_filter", "dL", 0.36, 50.0, 0.5, code_at=0.9,
                     code_probability=0.75, early_codes=0.1, notice_hours=48.0, self_cured=0.35),
-        FailureMode("refrigerant_leak", "heat pump", "dH", 0.18, 60.0, 0.4, shape=0.9, code_probability=0.6,
+        FailureMode("refrigerant_leak", "heat_pump", "dH", 0.18, 60.0, 0.4, shape=0.9, code_probability=0.6,
                     notice_hours=30.0),
-        FailureMode("drum_bearing", "drum bearing", "dM", 0.22, 90.0, 0.4, shape=1.4, code_at=0.95,
+        FailureMode("drum_bearing", "drum_bearing", "dM", 0.22, 90.0, 0.4, shape=1.4, code_at=0.95,
                     code_probability=0.5, notice_hours=30.0, wear="wear-out"),
-        FailureMode("board", "control board", "dC", 0.14, 0.0, notice_hours=4.0, wear="infant"),
-        FailureMode("thermistor_drift", "drum thermistor", "dT", 0.10, 30.0, code_probability=0.5,
+        FailureMode("board", "main_board", "dC", 0.14, 0.0, notice_hours=4.0, wear="infant"),
+        FailureMode("thermistor_drift", "drum_thermistor", "dT", 0.10, 30.0, code_probability=0.5,
                     notice_hours=60.0, sensor="drumTemp", wear="random"),
     )  # fmt: skip
 

@@ -39,18 +39,18 @@ class Fridge:
     )
     summary = channels
     modes: tuple[FailureMode, ...] = (
-        FailureMode("defrost_heater", "defrost heater", "Er dH", 0.22, 6.0, 0.35, shape=1.3, code_at=0.85,
+        FailureMode("defrost_heater", "defrost_heater", "Er dH", 0.22, 6.0, 0.35, shape=1.3, code_at=0.85,
                     code_probability=0.7, notice_hours=14.0),
-        FailureMode("evaporator_fan", "freezer fan motor", "Er FF", 0.18, 12.0, 0.5, shape=1.5, code_at=0.8,
+        FailureMode("evaporator_fan", "freezer_fan", "Er FF", 0.18, 12.0, 0.5, shape=1.5, code_at=0.8,
                     early_codes=0.5, notice_hours=12.0),
-        FailureMode("door_seal", "door seal", "Er SL", 0.12, 75.0, 0.4, code_probability=0.0,
+        FailureMode("door_seal", "door_seal", "Er SL", 0.12, 75.0, 0.4, code_probability=0.0,
                     notice_hours=60.0, wear="wear-out"),
-        FailureMode("condenser_dust", "condenser", "Er CF", 0.14, 120.0, 0.4, code_at=0.95, code_probability=0.4,
+        FailureMode("condenser_dust", "condenser_fan", "Er CF", 0.14, 120.0, 0.4, code_at=0.95, code_probability=0.4,
                     notice_hours=72.0, wear="wear-out", season="summer", self_cured=0.3),
-        FailureMode("refrigerant_leak", "sealed system", "Er gF", 0.18, 28.0, 0.5, shape=0.8, code_at=0.9,
+        FailureMode("refrigerant_leak", "sealed_system", "Er gF", 0.18, 28.0, 0.5, shape=0.8, code_at=0.9,
                     code_probability=0.6, notice_hours=16.0, season="summer"),
-        FailureMode("board", "main board", "Er CO", 0.09, 0.0, notice_hours=8.0, wear="random"),
-        FailureMode("thermistor_drift", "fridge thermistor", "Er rS", 0.07, 20.0, code_probability=0.3,
+        FailureMode("board", "main_board", "Er CO", 0.09, 0.0, notice_hours=8.0, wear="random"),
+        FailureMode("thermistor_drift", "fridge_thermistor", "Er rS", 0.07, 20.0, code_probability=0.3,
                     notice_hours=60.0, sensor="tempZ1", wear="random"),
     )  # fmt: skip
 

@@ -56,18 +56,18 @@ class Washer(CyclicAppliance):
         Channel(name="spinVibration", unit="mm/s", resolution=0.01),
     )
     modes: tuple[FailureMode, ...] = (
-        FailureMode("drain_pump", "drain pump", "5E", 0.24, 24.0, 0.5, code_at=0.97, code_probability=0.9,
+        FailureMode("drain_pump", "drain_pump", "5E", 0.24, 24.0, 0.5, code_at=0.97, code_probability=0.9,
                     early_codes=0.25, notice_hours=2.0),
-        FailureMode("bearing", "drum bearing", "UE", 0.18, 110.0, 0.4, shape=1.4, code_at=0.9,
+        FailureMode("bearing", "drum_bearing", "UE", 0.18, 110.0, 0.4, shape=1.4, code_at=0.9,
                     code_probability=0.6, early_codes=0.2, notice_hours=48.0, wear="wear-out"),
-        FailureMode("inlet_mesh", "inlet mesh", "4E", 0.14, 45.0, 0.5, shape=1.5, code_at=0.97,
+        FailureMode("inlet_mesh", "inlet_mesh", "4E", 0.14, 45.0, 0.5, shape=1.5, code_at=0.97,
                     code_probability=0.9, early_codes=0.15, notice_hours=3.0, self_cured=0.25),
         FailureMode("heater_scale", "heater", "HE", 0.16, 140.0, 0.4, code_at=1.0, code_probability=0.85,
                     notice_hours=24.0, wear="wear-out"),
-        FailureMode("door_lock", "door lock", "dE", 0.12, 0.0, code_probability=0.95, notice_hours=1.0,
+        FailureMode("door_lock", "door_lock", "dE", 0.12, 0.0, code_probability=0.95, notice_hours=1.0,
                     wear="infant"),
-        FailureMode("leak", "tub gasket", "LE", 0.09, 0.0, code_probability=0.7, notice_hours=2.0),
-        FailureMode("thermistor_drift", "water thermistor", "tE1", 0.07, 25.0, code_probability=0.6,
+        FailureMode("leak", "tub_gasket", "LE", 0.09, 0.0, code_probability=0.7, notice_hours=2.0),
+        FailureMode("thermistor_drift", "water_thermistor", "tE1", 0.07, 25.0, code_probability=0.6,
                     notice_hours=60.0, sensor="waterTemp", wear="random"),
     )  # fmt: skip
 

@@ -41,16 +41,16 @@ class WaterHeater:
     )
     summary = channels
     modes: tuple[FailureMode, ...] = (
-        FailureMode("scale", "heat exchanger", "16", 0.28, 110.0, 0.4, code_at=0.93, code_probability=0.85,
+        FailureMode("scale", "heat_exchanger", "16", 0.28, 110.0, 0.4, code_at=0.93, code_probability=0.85,
                     early_codes=0.08, notice_hours=60.0, wear="wear-out"),
-        FailureMode("flame_rod", "flame rod", "12", 0.24, 45.0, 0.5, shape=1.2, code_at=0.9,
+        FailureMode("flame_rod", "flame_rod", "12", 0.24, 45.0, 0.5, shape=1.2, code_at=0.9,
                     code_probability=0.9, early_codes=0.3, notice_hours=8.0),
-        FailureMode("combustion_fan", "combustion fan", "61", 0.16, 35.0, 0.5, shape=1.4, code_at=0.94,
+        FailureMode("combustion_fan", "combustion_fan", "61", 0.16, 35.0, 0.5, shape=1.4, code_at=0.94,
                     code_probability=0.9, early_codes=0.1, notice_hours=6.0, wear="wear-out"),
         FailureMode("exhaust_blocked", "flue", "10", 0.12, 14.0, 0.6, shape=1.2, code_at=0.95,
                     code_probability=0.9, early_codes=0.1, notice_hours=8.0, season="winter"),
-        FailureMode("thermal_fuse", "thermal fuse", "14", 0.12, 0.0, code_probability=0.95, notice_hours=6.0),
-        FailureMode("thermistor_drift", "outlet thermistor", "33", 0.08, 20.0, code_probability=0.6,
+        FailureMode("thermal_fuse", "thermal_fuse", "14", 0.12, 0.0, code_probability=0.95, notice_hours=6.0),
+        FailureMode("thermistor_drift", "outlet_thermistor", "33", 0.08, 20.0, code_probability=0.6,
                     notice_hours=40.0, sensor="outletTemp", wear="random"),
     )  # fmt: skip
 
