@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.engines import guard
+from cloud.engines import child, guard
 from cloud.engines.child import children_of, launch
 from cloud.engines.errors import EngineStartError
 from cloud.engines.ports import answers
@@ -77,29 +77,29 @@ def test_no_engine_outlives_its_program(ending: signal.Signals) -> None:
 @pytest.mark.kill
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a child whose parent was killed")
 def test_an_engine_dies_with_its_guard(tmp_path: Path) -> None:
-    child = launch(["sleep", "100"], log=tmp_path / "log", cwd=tmp_path, stop_signal=signal.SIGTERM, grace=1.0)
-    guard_pid = next(pid for pid in children_of(os.getpid()) if child.pid in children_of(pid))
+    engine = launch(["sleep", "100"], log=tmp_path / "log", cwd=tmp_path, stop_signal=signal.SIGTERM, grace=1.0)
+    guard_pid = next(pid for pid in children_of(os.getpid()) if engine.pid in children_of(pid))
     os.kill(guard_pid, signal.SIGKILL)
-    child.stop()
-    assert wait_for(lambda: not alive(child.pid))
+    engine.stop()
+    assert wait_for(lambda: not alive(engine.pid))
 
 
 def test_a_stubborn_engine_is_killed_after_its_grace(tmp_path: Path) -> None:
     deaf = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(99)"
     )
-    child = launch(
+    engine = launch(
         [sys.executable, "-c", deaf], log=tmp_path / "log", cwd=tmp_path, stop_signal=signal.SIGTERM, grace=0.2
     )
-    assert wait_for(lambda: "deaf" in child.log_tail())
-    child.stop()
-    assert not alive(child.pid)
+    assert wait_for(lambda: "deaf" in engine.log_tail())
+    engine.stop()
+    assert not alive(engine.pid)
 
 
 def test_an_engine_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:
-    child = launch(["true"], log=tmp_path / "log", cwd=tmp_path, stop_signal=signal.SIGTERM, grace=1.0)
-    assert wait_for(lambda: not child.running)
-    child.stop()
+    engine = launch(["true"], log=tmp_path / "log", cwd=tmp_path, stop_signal=signal.SIGTERM, grace=1.0)
+    assert wait_for(lambda: not engine.running)
+    engine.stop()
 
 
 def test_a_program_that_cannot_run_is_named(tmp_path: Path) -> None:
@@ -115,3 +115,13 @@ def test_the_guard_hands_on_the_exit_code(tmp_path: Path) -> None:
     assert ended.wait(10) == 7
     assert ended.stdin is not None
     ended.stdin.close()
+
+
+def test_without_a_process_table_ps_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ps = tmp_path / "ps"
+    ps.write_text("#!/bin/sh\nprintf '    1     7\\n   42   101\\n   42 99999\\n'\n")
+    ps.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(child, "PROCESS_TABLE", tmp_path / "absent")
+    assert children_of(42) == [101, 99999]
+    assert children_of(5) == []

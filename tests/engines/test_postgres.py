@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +87,18 @@ def test_what_was_committed_outlives_kills_on_the_same_port(own_postgres: Postgr
         own_postgres.start()
         assert own_postgres.port == port
         assert one(own_postgres, "SELECT array_agg(a ORDER BY a) FROM kept") == list(range(number + 1))
+
+
+@pytest.mark.kill
+def test_a_kill_from_outside_is_noticed_and_recovered_from(own_postgres: PostgresServer) -> None:
+    with psycopg.connect(own_postgres.url(), autocommit=True) as busy:
+        busy.execute("CREATE TABLE kept (a int)")
+        os.kill(own_postgres.pid, signal.SIGKILL)  # its children may live a moment longer and hold its memory
+        deadline = time.monotonic() + 20
+        while own_postgres.running and time.monotonic() < deadline:
+            time.sleep(0.001)
+        own_postgres.start()
+        assert one(own_postgres, "SELECT count(*) FROM kept") == 0
 
 
 def test_stopping_ends_every_process_and_can_be_repeated(server: PostgresServer) -> None:
@@ -240,6 +254,17 @@ def test_a_home_that_the_account_cannot_enter_is_kept_elsewhere_behind_a_link(tm
     again.erase()
     assert not real.exists()
     assert not home.is_symlink()
+
+
+def test_a_full_home_that_the_account_cannot_enter_is_refused(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("not root: the server runs as ourselves")
+    home = tmp_path / "server"
+    home.mkdir()
+    (home / "somebodys file").touch()
+    with pytest.raises(EngineError, match=f"may not enter {tmp_path}: choose another data directory"):
+        PostgresServer(home).start()
+    assert (home / "somebodys file").exists()
 
 
 def test_open_database_takes_a_url_as_it_is(tmp_path: Path) -> None:
