@@ -111,7 +111,11 @@ async def device_page(visit: Visit, code: str, span: str, case_no: int | None) -
                 channel_card(title, shown, (), marks)
             with box():
                 text(_("Faults"), "fc fc-gap", "h2")
-                listing = List(_("Faults of this device"), FAULT_COLUMNS, {"title": _("No faults so far"), "text": ""})
+                listing = List(
+                    _("Faults of this device"),
+                    [c for c in FAULT_COLUMNS if c["key"] != "appliance"],
+                    {"title": _("No faults so far"), "text": ""},
+                )
                 listing.show([fault_row(fault) for fault in listed])
             with box("fc-pair"):
                 _history(device)
@@ -154,9 +158,8 @@ def _four_codes(device: Device) -> None:
             text(_("Fault"), "k", "div")
             text(", ".join(s.code for s in active) or _("none now"), "v")
             for state in active[:3]:
-                with box("d"):
-                    severity(state.severity)
-                    text(" " + problem_name(state.code, state.meaning))
+                text(problem_name(state.code, state.meaning), "d", "div")
+                severity(state.severity)
 
 
 def _product_words(device: Device) -> list[str]:

@@ -18,7 +18,7 @@ export default {
                 <a v-else-if="x.href" :href="x.href" :class="x.css" style="position:relative;z-index:1">{{ x.text }}</a>
                 <span v-else :class="x.css">{{ x.text }}</span>
               </template>
-              <span v-if="x.under || x.code" class="under"><span v-if="x.code" class="tag code">{{ x.code }}</span><span
+              <span v-if="x.under || x.code || x.mark" class="under"><span v-if="x.code" class="tag code">{{ x.code }}</span><span
                 v-if="x.mark" class="tag act">{{ x.mark }}</span>{{ x.under }}</span>
             </template></td>
           </tr>

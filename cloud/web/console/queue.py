@@ -20,7 +20,7 @@ COLUMNS = [
     {"key": "probability", "label": _("Probability"), "css": ""},
     {"key": "worth", "label": _("Worth"), "css": "right hush"},
     {"key": "state", "label": _("State"), "css": ""},
-    {"key": "raised", "label": _("Raised"), "css": "hush"},
+    {"key": "since", "label": _("Detected"), "css": ""},
 ]
 EMPTY = {
     "title": _("No open tickets"),
@@ -49,7 +49,7 @@ def ticket_row(ticket: Ticket, rank: int | None) -> Row:
             "probability": _probability(ticket.probability),
             "worth": {"text": figure(ticket.expected_value)},
             "state": {"text": STATE[ticket.state], "css": css},
-            "raised": time_cell(ticket.raised_at),
+            "since": time_cell(ticket.detected_at),
         },
     }
 

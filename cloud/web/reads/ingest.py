@@ -105,7 +105,7 @@ async def health(pool: Pool) -> IngestHealth:
 async def dead_letters(pool: Pool, limit: int, after: tuple[datetime, int] | None = None) -> list[DeadLetter]:
     """Dead letters, the newest first, behind a position of the list."""
     at, number = after or (None, None)
-    return await many(pool, DeadLetter, "dead_letters", {"at": at, "number": number, "limit": limit})
+    return await many(pool, DeadLetter, "dead_letters", {"key": at, "number": number, "limit": limit})
 
 
 async def losses(pool: Pool, limit: int) -> list[Loss]:
