@@ -19,14 +19,25 @@ effect from the next block on.  A replay calls it at the same point of event tim
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter
 
 import numpy as np
 
-from cloud.detection.bank import ChannelBank
-from cloud.detection.judgement import ANOMALY, ChannelReason, Judgement, Judgements, Reason, no_judgements
-from cloud.detection.records import Outcome, RecordBlock, roles_of
+from cloud.detection import checkpoint
+from cloud.detection.family import Family
+from cloud.detection.judgement import Judgement, Judgements, no_judgements
+from cloud.detection.reasons import judgement_of
+from cloud.detection.records import (
+    ChannelRoles,
+    DeviceEvent,
+    EventKind,
+    Floats,
+    Ints,
+    Outcome,
+    RecordBlock,
+    Verdict,
+    roles_of,
+)
 from cloud.detection.settings import EngineSettings
 
 TICKET_SCORE = 0.5
@@ -39,68 +50,184 @@ class Engine:
         self.settings = settings or EngineSettings()
         self.seed = seed
         self.stale_rows: Counter[str] = Counter()
-        self.outcomes: list[Outcome] = []
-        self._families: dict[tuple[str, ...], ChannelBank] = {}
-        self._row: dict[str, int] = {}
-        self._last: dict[str, tuple[float, float]] = {}
-        self._ticketed: dict[str, float] = {}
+        self.unknown_outcomes = 0
+        self.families: list[Family] = []
+        self._by_channels: dict[tuple[tuple[str, ...], int], Family] = {}
+        self._home: dict[str, Family] = {}
+        self._orphans: dict[str, list[DeviceEvent]] = {}
 
+    # -- records -------------------------------------------------------------------------------------
     def observe(self, block: RecordBlock) -> Judgements:
         """Judge each row of the block."""
-        if not len(block.devices):
+        for event in block.events:
+            self._happened(event)
+        n = len(block.devices)
+        if not n:
             return no_judgements()
         roles = roles_of(block.channels)
-        names = tuple(name for _, name in roles.telemetry)
-        bank = self._families.setdefault(
-            names, ChannelBank(len(names), self.settings.spans, self.settings.memory_samples)
-        )
-        scores = np.zeros(len(block.devices))
-        raised: dict[int, Judgement] = {}
-        for i, device in enumerate(block.devices):
-            at = float(block.times[i])
-            before = self._last.get(device)
-            if before and at <= before[0]:
-                self.stale_rows[device] += 1
-                scores[i] = before[1]
-                continue
-            row = self._row.setdefault(device, len(self._row))
-            bank.grow(row + 1)
-            reading = bank.observe(np.array([row]), block.values[i : i + 1, roles.telemetry_columns])
-            warm = bank.count[row].max(initial=0) >= self.settings.warmup_samples
-            scores[i] = 1 / (1 + np.exp(8.0 - reading.distance[0])) if warm else 0.0
-            self._last[device] = (at, float(scores[i]))
-            if scores[i] >= TICKET_SCORE and at - self._ticketed.get(device, -1e18) >= self.settings.refractory_s:
-                self._ticketed[device] = at
-                far = np.argsort(-np.abs(reading.z[0]))[:3]
-                why = tuple(ChannelReason(names[c], float(reading.z[0, c]), 1.0, at) for c in far)
-                raised[i] = self._judgement(device, at, float(scores[i]), True, Reason(why))
-        return Judgements(
-            block.devices,
-            block.times,
-            scores,
-            scores,
-            np.array([i in raised for i in range(len(scores))]),
-            raised,
-            lambda i: self._judgement(block.devices[i], float(block.times[i]), float(scores[i]), False, Reason()),
-        )
+        home = self._by_channels.get((block.channels, 0))
+        if home is None:
+            home = self._family(block.channels, roles)
+        out = _Columns(n)
+        for family, picked in self._by_family(block, home):
+            self._rounds(family, block, roles, picked, out)
+        return self._answer(block, out)
 
+    def _family(self, channels: tuple[str, ...], roles: ChannelRoles) -> Family:
+        telemetry = tuple(sorted(name for _, name in roles.telemetry))
+        key = (telemetry, len(roles.modes) + 1)
+        family = self._by_channels.get(key)
+        if family is None:
+            family = self._by_channels[key] = Family(telemetry, len(roles.modes), self.settings)
+            self.families.append(family)
+        self._by_channels[channels, 0] = family
+        return family
+
+    def _by_family(self, block: RecordBlock, home: Family) -> list[tuple[Family, Ints]]:
+        homes = self._home
+        strangers: dict[int, list[int]] = {}
+        for i, device in enumerate(block.devices):
+            lives = homes.get(device)
+            if lives is None:
+                self._enter(device, home, block, i)
+            elif lives is not home:
+                strangers.setdefault(self.families.index(lives), []).append(i)
+        if not strangers:
+            return [(home, np.arange(len(block.devices)))]
+        away = {i for rows in strangers.values() for i in rows}
+        at_home = np.array([i for i in range(len(block.devices)) if i not in away], np.int64)
+        parts = [(home, at_home)] if len(at_home) else []
+        return parts + [(self.families[f], np.array(rows, np.int64)) for f, rows in sorted(strangers.items())]
+
+    def _enter(self, device: str, family: Family, block: RecordBlock, i: int) -> None:
+        cohort = block.cohort
+        if not cohort:
+            for column, name in roles_of(block.channels).meta:
+                if name == "model":
+                    cohort = f"{block.values[i, column]:g}"
+        family.place(device, cohort, float(block.times[i]))
+        self._home[device] = family
+        for event in self._orphans.pop(device, ()):
+            self._happened(event)
+
+    def _rounds(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, out: _Columns) -> None:
+        rows = np.array([family.rows[block.devices[i]] for i in picked], np.int64)
+        times = block.times[picked]
+        values = self._readings(family, block, roles, picked)
+        settings = block.values[picked][:, roles.mode_columns] if len(roles.modes) else np.zeros((len(picked), 0))
+        self._codes(family, block, roles, picked, rows)
+        for turn in _turns(rows):
+            fresh = times[turn] > family.last_at[rows[turn]]
+            for i in turn[~fresh]:
+                self.stale_rows[block.devices[picked[i]]] += 1
+                out.score[picked[i]] = out.probability[picked[i]] = family.score[rows[i]]
+            turn = turn[fresh]
+            if not len(turn):
+                continue
+            order = turn[np.argsort(rows[turn], kind="stable")]
+            self._judge(family, block, picked[order], rows[order], times[order], values[order], settings[order], out)
+
+    def _readings(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints) -> Floats:
+        values = block.values[picked]
+        where = {name: column for column, name in roles.telemetry}
+        columns = [where.get(name, -1) for name in family.channels]
+        if -1 not in columns:
+            return np.asarray(values[:, columns])
+        padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
+        return np.asarray(padded[:, columns])
+
+    def _codes(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, rows: Ints) -> None:
+        for column, name in roles.codes:
+            for i in np.flatnonzero(block.values[picked, column] > 0):
+                family.evidence.code_seen(int(rows[i]), name, float(block.times[picked[i]]))
+        for column, name in roles.parts:
+            for i in np.flatnonzero(block.values[picked, column] > 0):
+                at, device = float(block.times[picked[i]]), block.devices[picked[i]]
+                family.evidence.happened(int(rows[i]), DeviceEvent(at, device, EventKind.PART_REPLACED, name))
+
+    def _happened(self, event: DeviceEvent) -> None:
+        family = self._home.get(event.device)
+        if family is None:
+            self._orphans.setdefault(event.device, []).append(event)
+            return
+        family.evidence.happened(family.rows[event.device], event)
+
+    def _judge(
+        self, family: Family, block: RecordBlock, place: Ints, rows: Ints, at: Floats, values: Floats,
+        settings: Floats, out: _Columns,
+    ) -> None:
+        verdicts = family.judge(rows, at, values, settings)
+        family.last_at[rows] = at
+        score = verdicts.probability
+        family.score[rows] = score
+        out.score[place] = score
+        out.probability[place] = verdicts.probability
+        due = (score >= TICKET_SCORE) & (at - family.ticketed_at[rows] >= self.settings.refractory_s)
+        due &= at >= family.quiet_until[rows]
+        for i in np.flatnonzero(due):
+            family.ticketed_at[rows[i]] = at[i]
+            out.raised[int(place[i])] = judgement_of(family, int(rows[i]), float(at[i]), float(score[i]), True)
+
+    def _answer(self, block: RecordBlock, out: _Columns) -> Judgements:
+        tickets = np.zeros(len(block.devices), np.bool_)
+        tickets[list(out.raised)] = True
+
+        def describe(i: int) -> Judgement:
+            family = self._home[block.devices[i]]
+            row = family.rows[block.devices[i]]
+            return judgement_of(family, row, float(block.times[i]), float(out.score[i]), False)
+
+        return Judgements(block.devices, block.times, out.score, out.probability, tickets, out.raised, describe)
+
+    # -- outcomes ------------------------------------------------------------------------------------
     def learn(self, outcome: Outcome) -> None:
         """Take an outcome when it becomes known."""
-        self.outcomes.append(outcome)
+        family = self._home.get(outcome.device)
+        if family is None:
+            self.unknown_outcomes += 1
+            return
+        row = family.rows[outcome.device]
+        weight = 1.0 / max(outcome.asked_with, 0.01)
+        if outcome.verdict is Verdict.FAILURE:
+            family.failed(row, outcome.at, outcome.kind, weight)
+        elif outcome.faulty:
+            family.confirmed(row, outcome.at, outcome.kind, weight)
+        else:
+            family.refuted(row, outcome.at, weight)
 
+    # -- state ---------------------------------------------------------------------------------------
     def checkpoint(self) -> bytes:
         """The whole state."""
-        return pickle.dumps(self, protocol=5)
+        return checkpoint.pack(self)
 
     @classmethod
     def restore(cls, blob: bytes) -> Engine:
         """An engine that goes on as if it had never stopped."""
-        found = pickle.loads(blob)  # noqa: S301 - our own checkpoint, see cloud.detection.checkpoint
+        found = checkpoint.unpack(blob)
         if not isinstance(found, cls):
             raise TypeError(f"not an engine's checkpoint: {type(found).__name__}")
         return found
 
-    def _judgement(self, device: str, at: float, score: float, ticket: bool, reason: Reason) -> Judgement:
-        return Judgement(
-            device, at, ANOMALY, score, score, self.settings.horizon_s, ticket, True, 1.0, None, reason
-        )
+
+class _Columns:
+    """What is being filled in for one block."""
+
+    def __init__(self, n: int) -> None:
+        self.score = np.zeros(n)
+        self.probability = np.zeros(n)
+        self.raised: dict[int, Judgement] = {}
+
+
+def _turns(rows: Ints) -> list[Ints]:
+    """Positions by turn: the first sample of each device, then the second, and so on."""
+    if len(rows) == 1:
+        return [np.zeros(1, np.int64)]
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    starts = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    if starts.all():
+        return [np.arange(len(rows))]
+    first = np.maximum.accumulate(np.where(starts, np.arange(len(rows)), 0))
+    rank = np.empty(len(rows), np.int64)
+    rank[order] = np.arange(len(rows)) - first
+    return [np.flatnonzero(rank == k) for k in range(int(rank.max()) + 1)]

@@ -12,8 +12,17 @@ class EngineSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     horizon_s: float = Field(3 * 86400.0, gt=0, description="a stated probability is for a fault within this time")
-    warmup_samples: int = Field(60, ge=2, description="samples of a device before it is judgeable by itself")
-    memory_samples: int = Field(1000, ge=10, description="a device's baseline forgets over so many samples")
+    lead_s: float = Field(6 * 3600.0, ge=0, description="what begins later than this before a failure is no warning")
+    code_window_s: float = Field(86400.0, gt=0, description="how long a fault code counts as recent")
     spans: tuple[int, ...] = Field((1, 4, 16, 64), description="time scales of the smoothed channels, in samples")
+    gate: float = Field(1.0, gt=0, description="surprise above which a sample is not learnt as normal")
+    young_samples: int = Field(40, ge=4, description="effectively independent samples until a device has a baseline")
+    memory_samples: int = Field(1000, ge=10, description="a device's baseline forgets over so many samples")
+    drift_sigmas: float = Field(4.0, gt=0, description="a smoothed channel this far off is said to have drifted")
     ticket_probability: float = Field(0.5, gt=0, lt=1, description="a ticket is worth its cost above this")
     refractory_s: float = Field(86400.0, ge=0, description="at most one new ticket a device within this time")
+    repair_quiet_s: float = Field(86400.0, ge=0, description="after a failure or repair no ticket for this long")
+    false_call_budget: float | None = Field(
+        None, gt=0, description="false calls a device-month that may not be exceeded; None: costs alone decide"
+    )
+    random_check_share: float = Field(0.0, ge=0, le=0.1, description="share of device-days checked at random")

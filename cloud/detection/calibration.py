@@ -1,0 +1,46 @@
+"""Online calibration: from a statistic to a probability, taught by outcomes.
+
+``Platt``: logistic regression with an intercept and a slope (Platt 1999) under a Gaussian prior, updated
+outcome by outcome by the extended Kalman step of Bayesian logistic regression (Spiegelhalter and
+Lauritzen 1990).  Before any outcome the prior speaks: what the statistic is worth in general.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cloud.detection.records import Floats
+
+
+@dataclass
+class Platt:
+    """P(fault | statistic u) = 1 / (1 + exp(-(a + b u))), with the prior a + b u = slope * (u - centre)."""
+
+    centre: float
+    slope: float
+    weight: Floats = field(init=False)
+    covariance: Floats = field(init=False)
+    outcomes: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.weight = np.array([-self.slope * self.centre, self.slope])
+        # the intercept may move by several units, the slope by a third of itself
+        self.covariance = np.diag([4.0, (self.slope / 3.0) ** 2])
+
+    def probability(self, u: Floats) -> Floats:
+        """Elementwise, for any shape."""
+        logit = self.weight[0] + self.weight[1] * u
+        return np.asarray(1.0 / (1.0 + np.exp(-np.minimum(np.maximum(logit, -30.0), 30.0))))
+
+    def learn(self, u: float, positive: bool, share: float = 1.0) -> None:
+        """One outcome of a statistic that stood at ``u``; ``share`` weighs it."""
+        x = np.array([1.0, u])
+        p = float(self.probability(np.array(u)))
+        information = share * max(p * (1.0 - p), 1e-3)
+        gain = self.covariance @ x
+        self.covariance -= np.outer(gain, gain) * (information / (1.0 + information * float(x @ gain)))
+        self.weight = self.weight + self.covariance @ x * (share * (float(positive) - p))
+        self.weight[1] = max(self.weight[1], 0.1 * self.slope)  # more surprise is never less likely a fault
+        self.outcomes += share

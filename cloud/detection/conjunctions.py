@@ -1,0 +1,201 @@
+"""What means something *together*: conjunctions of literals, learnt from the outcomes that come back.
+
+A *literal* is a plain statement about a device now: a code came lately, a channel has drifted this far,
+a part is old.  An *episode* is a stretch of time during which a literal, or a pair of them, holds.  Each
+episode ends as positive (the device failed, or a fault was confirmed, within the horizon after it began)
+or negative, and each key counts its episodes.  The stated probability is a hierarchical Beta-binomial
+posterior mean::
+
+    kind of key (say code x drift):  m_T = (s_0 m_0 + positives_T) / (s_0 + positives_T + negatives_T)
+    the key itself:                  p   = (k m_T + positives)     / (k + positives + negatives)
+
+so that one or two confirmed failures suffice for the key that they share, and a pair never seen before
+is judged by how pairs of its kind have done (empirical Bayes; Gelman et al., *Bayesian Data Analysis*,
+ch. 5).  Pairs are found, not written down: only those that occur are kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import combinations
+
+Key = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Episodes of one key: weighted positives and negatives, and what the positives turned out to be."""
+
+    positives: float = 0.0
+    negatives: float = 0.0
+    kinds: Counter[str] = field(default_factory=Counter)
+    pending: int = 0
+    pending_began: float = 0.0
+
+    def undecided(self, at: float, horizon_s: float) -> float:
+        """Episodes without an outcome yet, each by the share of the horizon that it has outlived."""
+        return max(0.0, self.pending * at - self.pending_began) / horizon_s
+
+
+@dataclass(slots=True)
+class Episode:
+    """One stretch during which ``key`` held for a device.  ``ended`` is None while it holds."""
+
+    key: Key
+    began: float
+    ended: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The strongest key that holds for a device, and what is known of it."""
+
+    probability: float
+    key: Key
+    positives: float
+    negatives: float
+    kind: str
+
+
+NOTHING = Evidence(0.0, (), 0.0, 0.0, "")
+
+
+def sort_of(literal: str) -> str:
+    """The sort of a literal is what stands before its colon: ``code:E1`` is a ``code``."""
+    return literal.partition(":")[0]
+
+
+def subject_of(literal: str) -> str:
+    """What the literal speaks of, without sign: pairs about one subject add nothing."""
+    sort, _, rest = literal.partition(":")
+    return rest.rstrip("+-") if sort.startswith("drift") else literal
+
+
+class Conjunctions:
+    """Tallies of a family's keys and the open episodes of its devices."""
+
+    def __init__(
+        self,
+        horizon_s: float,
+        prior_mean: float = 0.05,
+        prior_weight: float = 3.0,
+        key_weight: float = 2.0,
+        lead_s: float = 6 * 3600.0,
+    ) -> None:
+        self.horizon_s = horizon_s
+        self.prior_mean = prior_mean
+        self.prior_weight = prior_weight
+        self.key_weight = key_weight
+        self.lead_s = lead_s
+        self.tallies: dict[Key, Tally] = {}
+        self.sorts: dict[Key, Tally] = {}
+        self.episodes: dict[str, list[Episode]] = {}
+
+    def update(self, device: str, at: float, literals: frozenset[str]) -> None:
+        """The literals that hold for ``device`` from ``at`` on; call when they change."""
+        held = self.episodes.setdefault(device, [])
+        keys = set(keys_of(literals))
+        for episode in held:
+            if episode.ended is None and episode.key not in keys:
+                episode.ended = at
+            elif episode.key in keys and (episode.ended is None or at - episode.ended < self.lead_s):
+                episode.ended = None
+                keys.discard(episode.key)
+        for key in sorted(keys):
+            held.append(Episode(key, at))
+            tally = self.tallies.setdefault(key, Tally())
+            tally.pending += 1
+            tally.pending_began += at
+
+    def settle(self, device: str, at: float, silence_is_health: float) -> None:
+        """Episodes older than the horizon without a failure become negatives, weighed by how sure
+        silence is to mean health (1 where failures are always reported, 0 where nobody looks)."""
+        held = self.episodes.get(device)
+        if not held:
+            return
+        due = at - self.horizon_s - self.lead_s
+        old = [e for e in held if e.began < due]
+        if old:
+            self.episodes[device] = [e for e in held if e.began >= due]
+            self._refute(old, silence_is_health)
+
+    def failed(self, device: str, at: float, kind: str, weight: float = 1.0) -> None:
+        """The device failed at ``at``: what held within the horizon before it, with enough lead, was
+        right; what began just before or is left over from it says nothing and is dropped."""
+        held = self.episodes.get(device, [])
+        self.episodes[device] = [e for e in held if e.began > at]
+        past = [e for e in held if e.began <= at]
+        self._drop(past)
+        first = at - self.horizon_s
+        right = [e for e in past if e.began <= at - self.lead_s and (e.ended is None or e.ended >= first)]
+        keys = sorted({e.key for e in right})
+        # A failure that a confirmed key explains tells nothing of how unknown keys of a sort do.
+        explained = any(self.tallies[k].positives >= 1 and self.posterior(k, at).probability >= 0.5 for k in keys)
+        for key in keys:
+            tally = self.tallies.setdefault(key, Tally())
+            tally.positives += weight
+            tally.kinds[kind] += weight  # type: ignore[assignment]
+        if not explained:
+            for sort in {sorts_of(key) for key in keys}:
+                self.sorts.setdefault(sort, Tally()).positives += weight
+
+    def refuted(self, device: str, at: float, weight: float = 1.0) -> None:
+        """Nothing was found of what held at ``at``."""
+        held = self.episodes.get(device, [])
+        wrong = [e for e in held if e.began <= at and (e.ended is None or e.ended >= at)]
+        self.episodes[device] = [e for e in held if e not in wrong]
+        self._refute(wrong, weight)
+
+    def evidence(self, literals: frozenset[str], at: float) -> Evidence:
+        """The strongest key among those that hold."""
+        best = NOTHING
+        for key in keys_of(literals):
+            found = self.posterior(key, at)
+            if found.probability > best.probability:
+                best = found
+        return best
+
+    def posterior(self, key: Key, at: float) -> Evidence:
+        """What the tallies say of one key at event time ``at``."""
+        sort = self.sorts.get(sorts_of(key))
+        mean = self.prior_mean
+        if sort:
+            n = sort.positives + sort.negatives
+            mean = (self.prior_weight * mean + sort.positives) / (self.prior_weight + n)
+        tally = self.tallies.get(key)
+        if tally is None:
+            return Evidence(mean, key, 0.0, 0.0, "")
+        n = tally.positives + tally.negatives + tally.undecided(at, self.horizon_s)
+        p = (self.key_weight * mean + tally.positives) / (self.key_weight + n)
+        kind = min(tally.kinds.items(), key=lambda k: (-k[1], k[0]))[0] if tally.kinds else ""
+        return Evidence(p, key, tally.positives, tally.negatives, kind)
+
+    def _refute(self, episodes: list[Episode], weight: float) -> None:
+        self._drop(episodes)
+        if weight <= 0:
+            return
+        for episode in episodes:
+            tally = self.tallies[episode.key]
+            if tally.positives < 1:  # a pair as yet unknown: it tells how unknown pairs of its sort do
+                self.sorts.setdefault(sorts_of(episode.key), Tally()).negatives += weight
+            tally.negatives += weight
+
+    def _drop(self, episodes: list[Episode]) -> None:
+        for episode in episodes:
+            tally = self.tallies[episode.key]
+            tally.pending -= 1
+            tally.pending_began -= episode.began
+
+
+def sorts_of(key: Key) -> Key:
+    """The sorts of a key's literals: what an unknown key is judged by."""
+    return tuple(sort_of(literal) for literal in key)
+
+
+def keys_of(literals: frozenset[str]) -> list[Key]:
+    """Single literals, and pairs about different subjects, in a fixed order."""
+    ordered = sorted(literals)
+    keys: list[Key] = [(a,) for a in ordered]
+    keys += [(a, b) for a, b in combinations(ordered, 2) if subject_of(a) != subject_of(b)]
+    return keys

@@ -1,0 +1,135 @@
+"""The literals of a device: what holds of it now, in words that outcomes can confirm.
+
+Sorts of literal, each followed by its subject: ``code`` a fault code came within the last
+``code_window_s``; ``drift`` a channel's EWMA at the third span is more than ``drift_sigmas`` of its normal
+standard deviation from normal, with its sign (let go at three quarters of that); ``anomaly`` the device
+as a whole is far from normal; ``longer`` the cycles of a channel have grown; ``old`` a part has been in
+for longer than half of those of its kind that were replaced.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cloud.detection.records import DeviceEvent, EventKind, Floats, Ints
+
+ANOMALY_ON, ANOMALY_OFF = 2.0, 1.0
+LONGER_ON, LONGER_OFF = 2.0, 1.0
+
+
+@dataclass(slots=True)
+class DeviceEvidence:
+    """What is remembered of one device: codes with the time they last came (and whether they still
+    stand), parts with the time they were last replaced, and the literals that hold."""
+
+    codes: dict[str, float] = field(default_factory=dict)
+    standing: set[str] = field(default_factory=set)
+    parts: dict[str, float] = field(default_factory=dict)
+    literals: frozenset[str] = frozenset()
+    changes_at: float = math.inf  # when a literal will begin or lapse by time alone
+
+
+class Evidence:
+    """Literals of all devices of a family."""
+
+    def __init__(self, channels: list[str], code_window_s: float, drift_sigmas: float) -> None:
+        self.channels = channels
+        self.code_window_s = code_window_s
+        self.drift_sigmas = drift_sigmas
+        self.devices: list[DeviceEvidence] = []
+        self.drifts = np.zeros((0, len(channels)), np.int8)
+        self.flags = np.zeros((0, 2), np.bool_)  # anomaly, longer
+        self.changes_at = np.zeros(0)
+        self.lives: defaultdict[str, list[float]] = defaultdict(list)
+
+    def grow(self, devices: int) -> None:
+        """Room for at least ``devices`` rows."""
+        while len(self.devices) < devices:
+            self.devices.append(DeviceEvidence())
+        if devices > len(self.drifts):
+            more = max(devices, 2 * len(self.drifts)) - len(self.drifts)
+            self.drifts = np.concatenate([self.drifts, np.zeros((more, self.drifts.shape[1]), np.int8)])
+            self.flags = np.concatenate([self.flags, np.zeros((more, 2), np.bool_)])
+            self.changes_at = np.concatenate([self.changes_at, np.full(more, math.inf)])
+
+    def widen(self) -> None:
+        """``channels`` has grown."""
+        more = len(self.channels) - self.drifts.shape[1]
+        self.drifts = np.concatenate([self.drifts, np.zeros((len(self.drifts), more), np.int8)], axis=1)
+
+    def happened(self, row: int, event: DeviceEvent) -> None:
+        """A code came or went, or a part was replaced."""
+        found = self.devices[row]
+        if event.kind is EventKind.CODE_RAISED:
+            found.codes[event.name] = event.at
+            found.standing.add(event.name)
+        elif event.kind is EventKind.CODE_CLEARED:
+            found.standing.discard(event.name)
+            found.codes[event.name] = max(event.at, found.codes.get(event.name, event.at))
+        else:
+            if event.name in found.parts:
+                self.lives[event.name] = [*self.lives[event.name][-199:], event.at - found.parts[event.name]]
+            found.parts[event.name] = event.at
+        self.changes_at[row] = -math.inf
+
+    def code_seen(self, row: int, name: str, at: float) -> None:
+        """A sample said that a code came; such codes are instants and never stand."""
+        self.devices[row].codes[name] = at
+        self.changes_at[row] = -math.inf
+
+    def changed(self, rows: Ints, at: Floats, strength: Floats, surprise: Floats, longer: Floats) -> Ints:
+        """Positions among ``rows`` whose literals may have changed.  ``strength`` (n, C) in sigmas."""
+        held = self.drifts[rows]
+        size = np.abs(strength)
+        sign = np.sign(strength).astype(np.int8)
+        stays = (held == sign) & (size >= 0.75 * self.drift_sigmas)
+        now = np.where((size >= self.drift_sigmas) | stays, sign, np.int8(0)).astype(np.int8)
+        flags = self.flags[rows]
+        anomaly = np.where(flags[:, 0], surprise > ANOMALY_OFF, surprise > ANOMALY_ON)
+        grown = np.where(flags[:, 1], longer > LONGER_OFF, longer > LONGER_ON)
+        new_flags = np.stack([anomaly, grown], axis=1)
+        moved = (now != held).any(axis=1) | (new_flags != flags).any(axis=1) | (self.changes_at[rows] <= at)
+        found = np.flatnonzero(moved)
+        if len(found):
+            self.drifts[rows[found]] = now[found]
+            self.flags[rows[found]] = new_flags[found]
+        return found
+
+    def renew(self, row: int, at: float) -> frozenset[str]:
+        """Work out the literals of one device at ``at``, and when they change next by time alone."""
+        found = self.devices[row]
+        literals = {
+            f"drift:{self.channels[c]}{'+' if self.drifts[row, c] > 0 else '-'}" for c in np.flatnonzero(self.drifts[row])
+        }
+        literals.update(name for name, on in zip(("anomaly", "longer"), self.flags[row], strict=True) if on)
+        next_change = math.inf
+        for code, came in list(found.codes.items()):
+            if code in found.standing or at < came + self.code_window_s:
+                literals.add(f"code:{code}")
+                if code not in found.standing:
+                    next_change = min(next_change, came + self.code_window_s)
+            else:
+                del found.codes[code]
+        for part, since in found.parts.items():
+            lives = self.lives.get(part, ())
+            if len(lives) < 5:
+                continue
+            due = since + float(np.median(lives))
+            if at >= due:
+                literals.add(f"old:{part}")
+            else:
+                next_change = min(next_change, due)
+        found.literals, found.changes_at = frozenset(literals), next_change
+        self.changes_at[row] = next_change
+        return found.literals
+
+    def forget(self, row: int) -> None:
+        """After a repair: drifts and codes of before say nothing of the device as it is now."""
+        self.drifts[row] = 0
+        self.flags[row] = False
+        self.devices[row].codes = {c: t for c, t in self.devices[row].codes.items() if c in self.devices[row].standing}
+        self.changes_at[row] = -math.inf
