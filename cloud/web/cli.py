@@ -1,25 +1,38 @@
-"""`firstcall web`: the API and the console."""
+"""`firstcall web`: run the API and the console."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 import typer
+from pydantic import ValidationError
 
-app = typer.Typer(help="The API and the console.")
+app = typer.Typer()
 
 
 @app.command()
 def web() -> None:
-    """Serve the API and the console (FIRSTCALL_WEB_*). Stops on Ctrl-C or SIGTERM."""
+    """Serve the API and the console. Settings: FIRSTCALL_WEB_*, FIRSTCALL_DB_*; contacts: FIRSTCALL_REGISTRY_*."""
+    import asyncio
+
     from cloud.db.settings import DatabaseSettings
+    from cloud.registry.errors import NoMasterKey
     from cloud.running import until_stopped
     from cloud.web.server import PortTaken, run
     from cloud.web.settings import WebSettings
 
-    settings, database = WebSettings(), DatabaseSettings()
     try:
+        settings, database = WebSettings(), DatabaseSettings()
         asyncio.run(until_stopped(lambda stop: run(settings, database, stop)))
-    except PortTaken as error:
+    except ValidationError as error:
+        sys.exit("\n".join(_plain(error)))
+    except (PortTaken, NoMasterKey) as error:
         sys.exit(str(error))
+
+
+def _plain(error: ValidationError) -> list[str]:
+    prefix = {"WebSettings": "FIRSTCALL_WEB_", "DatabaseSettings": "FIRSTCALL_DB_"}.get(error.title, "")
+    return [
+        f"{''.join(f'{prefix}{str(part).upper()}: ' for part in wrong['loc'])}{wrong['msg'].removeprefix('Value error, ')}"
+        for wrong in error.errors(include_input=False)
+    ]

@@ -103,6 +103,9 @@ async def _http(_: Request, error: HTTPException) -> JSONResponse:
 
 
 async def _database_away(request: Request, error: Exception) -> JSONResponse:
+    state = getattr(error, "sqlstate", None)
+    if state is not None and state[:2] not in {"08", "53", "57", "58"}:  # psycopg files states unknown to it here too
+        return await _unexpected(request, error)
     log.warning("database.away", path=request.url.path, error=type(error).__name__)
     return response(
         503, "database-away", "the database does not answer; try again in a moment", headers={"Retry-After": "2"}

@@ -1,7 +1,7 @@
 -- What the API and the console read. Every list is bounded; a series is down-sampled here, never in the program.
 
 -- name: channels
-SELECT DISTINCT ON (name) name AS channel, unit, role, declared_at
+SELECT DISTINCT ON (name) name AS channel, unit, role, hold_ms, declared_at
 FROM channel_set AS s
 CROSS JOIN LATERAL unnest(s.names, s.units, s.roles) WITH ORDINALITY AS c (name, unit, role, place)
 WHERE s.device_no = %(device_no)s
@@ -47,7 +47,8 @@ GROUP BY channel
 HAVING count(*) >= %(hours)s;
 
 -- name: newest_sample
-SELECT max(started_at) AS at FROM frame WHERE device_no = %(device_no)s;
+SELECT started_at + (samples - 1) * period_ms * interval '1 millisecond' AS at
+FROM frame WHERE device_no = %(device_no)s ORDER BY started_at DESC LIMIT 1;
 
 -- name: newest_batch
 SELECT batch_no, committed_at, last_at FROM ingest_batch ORDER BY batch_no DESC LIMIT 1;

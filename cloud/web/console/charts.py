@@ -15,7 +15,7 @@ LINE, SWING, USUAL, MARK = "#2b8aa5", "rgba(43,138,165,0.28)", "rgba(67,160,110,
 LABEL, GRID = "#7b8a88", "rgba(125,140,138,0.22)"
 GRAPH_PX, GAP_PX, TOP_PX, BOTTOM_PX = 104, 42, 28, 34
 MOST_CHANNELS = 8
-GAP_STEPS = 3  # a silence longer than so many buckets is drawn as a gap, not as a line
+GAP_STEPS = 3  # a silence longer than so many buckets, and than a reading stands, is a gap and no line
 
 
 def choose(series: Series, evidence: Sequence[str], most: int = MOST_CHANNELS) -> list[ChannelSeries]:
@@ -94,9 +94,10 @@ def _lines(
     swing: list[list[float | None]] = []
     mean: list[list[float | None]] = []
     before: datetime | None = None
+    silence = max(GAP_STEPS * series.step_s, 2 * channel.hold_ms / 1000)
     for bucket in channel.buckets:
         at = _ms(bucket.at)
-        if before and (bucket.at - before).total_seconds() > GAP_STEPS * series.step_s:
+        if before and (bucket.at - before).total_seconds() > silence:
             for points in (low, swing, mean):
                 points.append([at - 1, None])
         before = bucket.at

@@ -19,7 +19,7 @@ from cloud.web.reads import series, tickets
 from cloud.web.reads.series import Series
 from cloud.web.reads.tickets import OPEN, Evidence, TicketDetail, TicketFile
 
-BEFORE, AFTER, POINTS = timedelta(hours=18), timedelta(hours=6), 320
+BEFORE, AFTER, MARGIN, POINTS = timedelta(hours=18), timedelta(hours=6), timedelta(minutes=20), 320
 PATH = (*OPEN, "resolved")
 
 
@@ -32,17 +32,20 @@ async def ticket_page(visit: Visit, ticket_no: int) -> bool:
     ticket = found.ticket
     parts = await tickets.part_names(pool, ticket.likely_parts or [])
     at = ticket.detected_at
-    shown = await series.read(pool, ticket.device_no, ticket.device, since=at - BEFORE, until=at + AFTER, points=POINTS)
+    newest = await series.newest(pool, ticket.device_no)
+    until = min(at + AFTER, max(newest or at, at) + MARGIN)
+    shown = await series.read(pool, ticket.device_no, ticket.device, since=at - BEFORE, until=until, points=POINTS)
     name = problem_name(ticket.problem, ticket.meaning)
     async with framed(visit, "queue", name) as frame:
         _head(frame, ticket, name)
         with box("fc-two"):
             left = box("fc-stack")
-            right = box("fc-stack first")
+            right = box("fc-stack")
         with right:
-            changing = box("fc-stack")
-            contact_card(visit, ticket)
-            _four_codes(ticket)
+            changing = box("fc-stack now-first")
+            with box("fc-stack later"):
+                contact_card(visit, ticket)
+                _four_codes(ticket)
         with left:
             _say(ticket)
             _why(found.evidence, ticket)
@@ -144,7 +147,7 @@ def _why(evidence: Sequence[Evidence], ticket: TicketDetail) -> None:
                         FaultTime(piece.first_seen_at, inline=True)
         reason = rank_words(ticket.rank_reason)
         if reason:
-            text(reason, "quiet fc-after", "p")
+            text(_("Priority: {reason}").format(reason=reason), "quiet fc-after", "p")
 
 
 def _evidence_words(piece: Evidence) -> str:

@@ -125,7 +125,7 @@ async def get(pool: Pool, device: str) -> Device | None:
     newest = await values(pool, "newest_sample", which)
     return Device(
         **rows[0],
-        newest_sample_at=newest[0]["at"],
+        newest_sample_at=newest[0]["at"] if newest else None,
         fittings=fittings,
         bindings=await many(pool, Binding, "bindings", which),
         fault_states=await many(pool, FaultState, "fault_states", which | {"model": model}),

@@ -25,6 +25,7 @@ class Channel(Shape):
     channel: str
     unit: str
     role: str = Field(description="`measurement`, or `mode` for an operating mode.")
+    hold_ms: int = Field(description="A reading stands so long when none follows (deadband), in ms.")
     declared_at: datetime
 
 
@@ -54,6 +55,7 @@ class ChannelSeries(Shape):
     channel: str
     unit: str
     role: str
+    hold_ms: int
     usual: UsualRange | None = Field(description="None while there are fewer than 24 hours of history.")
     buckets: list[Bucket]
 
@@ -123,6 +125,7 @@ def _by_channel(
             channel=name,
             unit=known.unit if known else "",
             role=known.role if known else "measurement",
+            hold_ms=known.hold_ms if known else 0,
             usual=usual.get(name),
             buckets=[Bucket(**{k: v for k, v in row.items() if k != "channel"}) for row in group],
         )
@@ -135,4 +138,4 @@ async def newest(pool: Pool, device_no: int) -> datetime | None:
 
 
 class _Newest(Shape):
-    at: datetime | None
+    at: datetime
