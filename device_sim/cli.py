@@ -194,7 +194,7 @@ def report(
     ] = 7.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Compare what was sent with what is committed, and the faults with the tickets. Exit code 1 when a message is lost."""
+    """Compare what was sent with what is committed, and faults with tickets. Exit code 1 when a message is lost."""
     from device_sim.transport.report import report as make
     from device_sim.transport.report_table import table
 

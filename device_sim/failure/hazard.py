@@ -33,7 +33,7 @@ def season_factor(at: float, season: str) -> float:
 
 
 def next_failure(
-    rng: random.Random, mode: FailureMode, annual_rate: float, born_at: float, after: float, before: float
+    rng: random.Random, mode: FailureMode, annual_rate: float, *, born_at: float, after: float, before: float
 ) -> float | None:
     """The next moment of failure in (after, before), or None: Lewis and Shedler's thinning (1979).
 

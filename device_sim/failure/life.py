@@ -53,6 +53,7 @@ class Life:
 def plan_life(
     rng: random.Random,
     modes: Iterable[FailureMode],
+    *,
     annual_rate: float,
     born_at: float,
     span: Span,
@@ -67,20 +68,22 @@ def plan_life(
     episodes: list[Episode] = []
     modes = tuple(modes)
     for mode in modes:
-        after = span.start
+        after, fitted = span.start, born_at
         while True:
-            failure = next_failure(rng, mode, annual_rate * mode.share, born_at, after, span.end + _horizon(mode))
+            failure = next_failure(
+                rng, mode, annual_rate * mode.share, born_at=born_at, after=after, before=span.end + _horizon(mode)
+            )
             if failure is None:
                 break
             growth = drawn_growth(rng, mode)
-            onset = max(failure - growth, after)  # a part begins to fail after it was fitted
+            onset = max(failure - growth, fitted)  # a part begins to fail after it was fitted
             code = codes.get(mode.kind, mode.code)
-            episode = plan_episode(rng, mode, onset, onset + growth, span, household, code)
+            episode = plan_episode(rng, mode, onset, onset + growth, span=span, household=household, code=code)
             if onset < span.end:
                 episodes.append(episode)
             if episode.ended_at is None:
                 break
-            after = episode.ended_at
+            after = fitted = episode.ended_at
     episodes.sort(key=lambda episode: (episode.onset, episode.mode.kind))
     spoken = [code for mode in modes if mode.code_probability > 0 and (code := codes.get(mode.kind, mode.code))]
     return Life(tuple(episodes), _spurious(rng, spoken, span))
@@ -94,7 +97,14 @@ def drawn_growth(rng: random.Random, mode: FailureMode) -> float:
 
 
 def plan_episode(
-    rng: random.Random, mode: FailureMode, onset: float, failure: float, span: Span, household: Household, code: str
+    rng: random.Random,
+    mode: FailureMode,
+    onset: float,
+    failure: float,
+    *,
+    span: Span,
+    household: Household,
+    code: str,
 ) -> Episode:
     """Draw what follows from one onset: codes, noticing, the repair; None for what lies after the span."""
     growth = failure - onset
@@ -106,7 +116,7 @@ def plan_episode(
     delay = mode.notice_hours * household.attentive * rng.lognormvariate(0.0, mode.notice_spread) * 3600.0
     noticed = household.next_home(failure + delay)
     repaired = noticed + (1.0 + rng.lognormvariate(0.5, 0.6)) * DAY
-    reports = _code_reports(rng, mode, code, onset, failure, repaired)
+    reports = _code_reports(rng, mode, code, onset=onset, failure=failure, repaired=repaired)
     return Episode(
         mode=mode,
         onset=onset,
@@ -120,7 +130,7 @@ def plan_episode(
 
 
 def _code_reports(
-    rng: random.Random, mode: FailureMode, code: str, onset: float, failure: float, repaired: float
+    rng: random.Random, mode: FailureMode, code: str, *, onset: float, failure: float, repaired: float
 ) -> list[CodeReport]:
     """Passing reports that grow more frequent, then one that stays until the repair; sometimes none at all."""
     if rng.random() >= mode.code_probability or not code:

@@ -88,7 +88,9 @@ def _episode(seed: int, number: int, placed: Placed, appliance: Appliance, span:
     onset = span.start + placed.onset * (span.end - span.start)
     failure = span.start + placed.failure * (span.end - span.start)
     code = appliance.model.codes.get(mode.kind, mode.code)
-    return plan_episode(dice(seed, "story", str(number)), mode, onset, failure, span, appliance.household, code)
+    return plan_episode(
+        dice(seed, "story", str(number)), mode, onset, failure, span=span, household=appliance.household, code=code
+    )
 
 
 def _hastened(mode: FailureMode, days: float) -> FailureMode:

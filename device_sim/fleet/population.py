@@ -117,11 +117,11 @@ class World:
         return plan_life(
             dice(self.seed, "life", device),
             family.modes,
-            family.annual_failure_rate * self.failure_scale,
-            born_at,
-            self.span,
-            household,
-            dict(model.codes),
+            annual_rate=family.annual_failure_rate * self.failure_scale,
+            born_at=born_at,
+            span=self.span,
+            household=household,
+            codes=dict(model.codes),
         )
 
     def _revision(self, device: str, family: str) -> float:

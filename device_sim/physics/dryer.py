@@ -22,7 +22,7 @@ class Dryer(CyclicAppliance):
     """A condenser dryer with a heat pump."""
 
     name = "dryer"
-    annual_failure_rate = 0.055
+    annual_failure_rate = 0.06
     runs_a_person_day = 0.17
     program_weights = (0.6, 0.25, 0.15)
     channels: tuple[Channel, ...] = (

@@ -28,7 +28,7 @@ class Washer(CyclicAppliance):
     """A front loader with an electric heater and a drain pump."""
 
     name = "washer"
-    annual_failure_rate = 0.065  # 5-8 % a year: domain facts, section 5
+    annual_failure_rate = 0.058  # 5-8 % a year: domain facts, section 5
     runs_a_person_day = 0.26
     program_weights = (0.45, 0.25, 0.18, 0.12)
     channels: tuple[Channel, ...] = (
@@ -104,9 +104,8 @@ class Washer(CyclicAppliance):
         now = cycles.features[place.run] if len(cycles) else np.zeros((len(at), len(self.summary)))
         cold = mains_water(at)[:, 0]
         lukewarm = now[:, 4] - 6.0 * place.fraction
-        temperature = np.select(
-            [phase == _HEAT, phase == _WASH, phase > _WASH], [cold + (now[:, 4] - cold) * place.fraction, lukewarm, cold], cold
-        )  # fmt: skip
+        warming = cold + (now[:, 4] - cold) * place.fraction
+        temperature = np.select([phase == _HEAT, phase == _WASH], [warming, lukewarm], cold)
         heating = _HEATER_W * units.spread("heater", 0.04)[0]
         watts = np.array([1.0, 12.0, heating, 160.0, 35.0, 120.0, 320.0])[phase]
         rpm = np.array([0.0, 0.0, 45.0, 45.0, 0.0, 50.0, 1150.0])[phase] * np.where(

@@ -65,6 +65,11 @@ class FindingFeed:
         self.untold = 0
         """Findings whose device the database did not know in time."""
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether `run` sleeps on the clock: only when it tells a database."""
+        return self._database is not None
+
     async def run(self, clock: Clock) -> None:
         """Sleep from finding to finding on `clock`; returns after the last.
 

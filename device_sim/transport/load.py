@@ -193,7 +193,9 @@ class _Line:
         tls = ssl.create_default_context(cafile=settings.ca_file) if parts.scheme == "mqtts" else None
         password = settings.password_file.read_text().splitlines()[0] if settings.password_file else None
         port = parts.port or (8883 if tls else 1883)
-        reader, self._writer = await wire.connect(parts.hostname or "", port, client, settings.username, password, tls)
+        reader, self._writer = await wire.connect(
+            parts.hostname or "", port, client, username=settings.username, password=password, tls=tls
+        )
         self._reading = asyncio.create_task(self._read(reader), name=client)
         if settings.receipts:
             filters = [Topic(gateway, Kind.RECEIPT).build() for gateway in self._gateways]

@@ -86,7 +86,13 @@ async def read_packet(reader: asyncio.StreamReader) -> Packet:
 
 
 async def connect(
-    host: str, port: int, client: str, username: str | None, password: str | None, tls: ssl.SSLContext | None
+    host: str,
+    port: int,
+    client: str,
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Open a connection and wait for its CONNACK.
 

@@ -224,7 +224,7 @@ async def replay(
                     )
                     agent.ledger = ledger
                     agents.append(await stack.enter_async_context(agent))
-                waiting = await _play(agents, feed, clock, settings, ledger, watch)
+                waiting = await _play(agents, feed, clock, drain_s=settings.drain_s, ledger=ledger, watch=watch)
         finally:
             ledger.flush()
     faults = sum(line["record"] == "fault" for line in lines)
@@ -235,7 +235,8 @@ async def _play(
     agents: Sequence[AccountedAgent],
     feed: FindingFeed,
     clock: LockstepClock,
-    settings: ReplaySettings,
+    *,
+    drain_s: float,
     ledger: SentLedger,
     watch: Callable[[Progress], None],
 ) -> int:
@@ -258,7 +259,7 @@ async def _play(
 
     async def tell() -> None:
         await feed.run(clock)
-        if settings.database:
+        if feed.sleeps:
             clock.leave()
 
     looking = asyncio.create_task(look(), name="progress")
@@ -268,7 +269,7 @@ async def _play(
             for agent in agents:
                 group.create_task(agent.wait_played_out(), name="played out")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(settings.drain_s):
+            async with asyncio.timeout(drain_s):
                 await asyncio.gather(*(agent.wait_drained() for agent in agents))
         return progress().waiting
     finally:
