@@ -23,9 +23,8 @@ $(STAMP): requirements/dev.lock requirements/uv.lock requirements/install pyproj
 demo: $(STAMP) ## Everything on this machine: engines, cloud, a simulated fleet, the console (DEMO_ARGS="--headless --minutes 2")
 	@$(BIN)/firstcall demo $(DEMO_ARGS)
 
-test: $(STAMP) ## Lint, then all tests against real engines (TEST_ARGS="tests/engines -k nats")
+test: $(STAMP) ## All tests against real engines, lint among them (TEST_ARGS="tests/engines -k nats")
 	@deploy/test-machine
-	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest $(TEST_ARGS)
 
 lint: $(STAMP) ## ruff, mypy (strict), the import contract
