@@ -1,0 +1,92 @@
+"""Hourly roll-ups: right whatever the order of arrival, and after retention."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from cloud.db.pool import Pool
+from cloud.ingest.rollup import roll_up, roll_up_all
+from cloud.ingest.settings import IngestSettings
+from cloud.ingest.upkeep import keep_house
+from cloud.ingest.writer import Writer
+from tests.ingest.conftest import Ask
+from tests.ingest.made import NOW_MS, birth, frame, read, telemetry
+
+NOW_US = NOW_MS * 1000
+HOUR_MS = 3_600_000
+HOURS = "SELECT channel, hour, low, mean, high, readings FROM rollup_hour ORDER BY hour, channel"
+FROM_SAMPLES = """
+    SELECT channel, date_trunc('hour', at, 'UTC') AS hour, min(value), avg(value), max(value), count(*)
+    FROM sample GROUP BY 1, 2 ORDER BY hour, channel
+"""
+
+
+async def same_as_samples(ask: Ask) -> None:
+    rolled, expected = await ask(HOURS), await ask(FROM_SAMPLES)
+    assert [row[:3] + row[4:] for row in rolled] == [row[:3] + row[4:] for row in expected]
+    assert [row[3] for row in rolled] == pytest.approx([row[3] for row in expected])
+    assert rolled
+
+
+async def test_late_and_repeated_data_count_once(pool: Pool, writer: Writer, ask: Ask) -> None:
+    random_ = random.Random(3)
+    frames = [
+        telemetry(
+            frame(
+                seq, NOW_MS - 6 * HOUR_MS + seq * 600_000, [random_.gauss(20, 5) for _ in range(20)], period_ms=60_000
+            )
+        )
+        for seq in range(36)
+    ]
+    random_.shuffle(frames)
+    await writer.store(read([birth(), telemetry(frame(99, freeze=True))]), NOW_US)
+    for start in range(0, 36, 6):
+        await writer.store(read(frames[start : start + 9]), NOW_US)  # overlapping: three come twice
+        await roll_up_all(pool)
+    await same_as_samples(ask)
+    assert await roll_up(pool) == 0
+
+
+async def test_hours_with_no_readings_make_no_row(pool: Pool, writer: Writer, ask: Ask) -> None:
+    await writer.store(read([birth(), telemetry(frame(1, readings=[math.nan, 1.0]))]), NOW_US)
+    await roll_up_all(pool)
+    assert [row[0] for row in await ask(HOURS)] == ["power"]
+
+
+async def test_a_set_declared_afterwards_names_what_was_rolled_up(pool: Pool, writer: Writer, ask: Ask) -> None:
+    await writer.store(read([telemetry(frame(1))]), NOW_US)
+    await roll_up_all(pool)
+    assert [row[0] for row in await ask(HOURS)] == ["#1", "#2"]
+    await writer.store(read([birth()]), NOW_US)
+    assert [row[0] for row in await ask(HOURS)] == ["cabinet_temp", "power"]
+
+
+async def test_a_channel_of_two_sets_is_one_row(pool: Pool, writer: Writer, ask: Ask) -> None:
+    at = NOW_MS - HOUR_MS
+    json = b'{"v":1,"at":%d,"values":{"power":[100, 200]}}' % at
+    await writer.store(read([birth(), telemetry(frame(1, at, [1.0, 50.0])), telemetry(json)]), NOW_US)
+    await roll_up_all(pool)
+    rows = {row[0]: row[2:] for row in await ask(HOURS)}
+    assert rows["power"] == (50.0, pytest.approx(350 / 3), 200.0, 3)
+
+
+async def test_roll_ups_outlive_their_frames_and_take_late_ones(pool: Pool, writer: Writer, ask: Ask) -> None:
+    old = int(datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp() * 1000)
+    await writer.store(read([birth(), telemetry(frame(1, old, [1.0, 2.0]))]), NOW_US)
+    settings = IngestSettings(retention_days=30)
+    assert await keep_house(pool, settings) == 1
+    assert await ask("SELECT count(*) FROM frame") == [(0,)]
+    await writer.store(read([telemetry(frame(2, old + 1000, [3.0, 4.0]))]), NOW_US)
+    await keep_house(pool, settings)
+    assert await ask("SELECT count(*) FROM frame") == [(0,)]
+    assert [row[2:] for row in await ask(HOURS)] == [(1.0, 2.0, 3.0, 2), (2.0, 3.0, 4.0, 2)]
+
+
+async def test_compression_is_left_alone_where_the_licence_lacks_it(pool: Pool, writer: Writer, ask: Ask) -> None:
+    await writer.store(read([telemetry(frame(1, NOW_MS - 400 * 86_400_000))]), NOW_US)
+    await keep_house(pool, IngestSettings(compress_after_days=7))
+    assert await ask("SELECT count(*) FROM frame") == [(1,)]
