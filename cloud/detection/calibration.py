@@ -26,8 +26,8 @@ class Platt:
 
     def __post_init__(self) -> None:
         self.weight = np.array([-self.slope * self.centre, self.slope])
-        # the intercept may move by several units, the slope by a third of itself
-        self.covariance = np.diag([4.0, (self.slope / 3.0) ** 2])
+        # by one outcome the intercept moves by half a unit at most, the slope hardly
+        self.covariance = np.diag([1.0, (self.slope / 4.0) ** 2])
 
     def probability(self, u: Floats) -> Floats:
         """Elementwise, for any shape."""

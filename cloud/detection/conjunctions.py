@@ -30,6 +30,7 @@ class Tally:
     positives: float = 0.0
     negatives: float = 0.0
     kinds: Counter[str] = field(default_factory=Counter)
+    company: Counter[str] = field(default_factory=Counter)  # literals that held when it was right
     pending: int = 0
     pending_began: float = 0.0
 
@@ -79,8 +80,8 @@ class Conjunctions:
         self,
         horizon_s: float,
         prior_mean: float = 0.05,
-        prior_weight: float = 3.0,
-        key_weight: float = 2.0,
+        prior_weight: tuple[float, float] = (10.0, 6.0),
+        key_weight: tuple[float, float] = (4.0, 1.0),
         lead_s: float = 6 * 3600.0,
     ) -> None:
         self.horizon_s = horizon_s
@@ -132,10 +133,17 @@ class Conjunctions:
         keys = sorted({e.key for e in right})
         # A failure that a confirmed key explains tells nothing of how unknown keys of a sort do.
         explained = any(self.tallies[k].positives >= 1 and self.posterior(k, at).probability >= 0.5 for k in keys)
+        # and little for a key that merely stood beside the one that explains it.
+        share = {
+            k: 0.5 * weight if explained and self.posterior(k, at).probability < 0.3 else weight for k in keys
+        }
+        company = {literal for key in keys for literal in key}
         for key in keys:
             tally = self.tallies.setdefault(key, Tally())
-            tally.positives += weight
-            tally.kinds[kind] += weight  # type: ignore[assignment]
+            for literal in company:
+                tally.company[literal] += share[key]  # type: ignore[assignment]
+            tally.positives += share[key]
+            tally.kinds[kind] += share[key]  # type: ignore[assignment]
         if not explained:
             for sort in {sorts_of(key) for key in keys}:
                 self.sorts.setdefault(sort, Tally()).positives += weight
@@ -151,23 +159,29 @@ class Conjunctions:
         """The strongest key among those that hold."""
         best = NOTHING
         for key in keys_of(literals):
-            found = self.posterior(key, at)
+            found = self.posterior(key, at, literals)
             if found.probability > best.probability:
                 best = found
         return best
 
-    def posterior(self, key: Key, at: float) -> Evidence:
-        """What the tallies say of one key at event time ``at``."""
+    def posterior(self, key: Key, at: float, literals: frozenset[str] | None = None) -> Evidence:
+        """What the tallies say of one key at event time ``at``; with ``literals``, lessened where what
+        usually stood beside the key when it was right is missing now."""
         sort = self.sorts.get(sorts_of(key))
-        mean = self.prior_mean
+        mean, order = self.prior_mean, len(key) - 1
         if sort:
             n = sort.positives + sort.negatives
-            mean = (self.prior_weight * mean + sort.positives) / (self.prior_weight + n)
+            weight = self.prior_weight[order]
+            mean = (weight * mean + sort.positives) / (weight + n)
         tally = self.tallies.get(key)
         if tally is None:
             return Evidence(mean, key, 0.0, 0.0, "")
         n = tally.positives + tally.negatives + tally.undecided(at, self.horizon_s)
-        p = (self.key_weight * mean + tally.positives) / (self.key_weight + n)
+        weight = self.key_weight[order]
+        p = (weight * mean + tally.positives) / (weight + n)
+        if literals is not None and tally.positives > 0:
+            core = [a for a, times in tally.company.items() if times >= 0.6 * tally.positives]
+            p *= sum(a in literals for a in core) / len(core)
         kind = min(tally.kinds.items(), key=lambda k: (-k[1], k[0]))[0] if tally.kinds else ""
         return Evidence(p, key, tally.positives, tally.negatives, kind)
 

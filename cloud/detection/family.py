@@ -7,6 +7,7 @@ probability for each.  Everything is an array over the family's devices, indexed
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from cloud.detection.settings import EngineSettings
 
 SOURCES = ("surprise", "cycles", "novelty")
 QUIET = -5.0
+PEAK = 2.0  # a source that stood below this has said nothing that an outcome could confirm or refute
 CYCLE_SLOTS = 2  # at most so many channels of a device are followed by cycles
 
 
@@ -63,6 +65,7 @@ class Family:
         self.slot_count = 0
         self.found: dict[int, Found] = {}
         self.failures_reported = False
+        self.lessons: deque[tuple[float, int, float, float]] = deque()  # due, source, statistic, weight
         self.modes = OperatingModes(settings_count, width)
         self.bank = ChannelBank(
             width, settings.spans, settings.gate, settings.young_samples, settings.memory_samples
@@ -73,7 +76,7 @@ class Family:
         self.sensors = SensorWatch(width)
         self.evidence = Evidence(self.channels, settings.code_window_s, settings.drift_sigmas)
         self.conjunctions = Conjunctions(settings.horizon_s, lead_s=settings.lead_s)
-        self.platt = (Platt(3.5, 1.5), Platt(3.0, 1.5), Platt(0.8, 4.0))
+        self.platt = (Platt(5.0, 1.5), Platt(3.0, 1.5), Platt(0.8, 4.0))
         self.cohorts_at = 50.0
 
     # -- devices -----------------------------------------------------------------------------------
@@ -199,13 +202,16 @@ class Family:
     def _remember(self, view: Ints | slice, at: Floats, statistics: Floats) -> None:
         """Peaks of the sources' statistics; a peak that outlived the horizon without a failure was wrong,
         where failures are reported at all."""
+        while self.lessons and self.lessons[0][0] <= at[-1]:
+            _, k, u, weight = self.lessons.popleft()
+            self.platt[k].learn(u, True, weight)
         peaks, when = self.peaks[view], self.peak_at[view]
-        stale = (at[:, None] - when > self.settings.horizon_s + self.settings.lead_s) & (peaks > 1.0)
+        stale = (at[:, None] - when > self.settings.horizon_s + self.settings.lead_s) & (peaks > PEAK)
         stale &= statistics < 0.5 * peaks
         if stale.any():
             if self.failures_reported:
                 for i, k in np.argwhere(stale):
-                    self.platt[k].learn(float(peaks[i, k]), False, 0.3)
+                    self.platt[k].learn(float(peaks[i, k]), False)
             peaks = np.where(stale, QUIET, peaks)
         higher = statistics > peaks
         self.peaks[view] = np.where(higher, statistics, peaks)
@@ -215,7 +221,11 @@ class Family:
         """The device failed at ``at``: confirm what was seen before, and start its baseline afresh."""
         self.failures_reported = True
         self.conjunctions.failed(self.names[row], at, kind, weight)
-        self._teach(row, True, weight)
+        # What was wrong shows only when the horizon is over; what was right must wait as long, or the
+        # first failures would teach that every suspicion is right.
+        due = at + self.settings.horizon_s + self.settings.lead_s
+        seen = self.peaks[row]
+        self.lessons.extend((due, k, float(seen[k]), weight) for k in range(len(SOURCES)) if seen[k] > PEAK)
         self.repaired(row, at)
 
     def refuted(self, row: int, at: float, weight: float) -> None:
@@ -236,6 +246,6 @@ class Family:
 
     def _teach(self, row: int, right: bool, weight: float) -> None:
         for k, platt in enumerate(self.platt):
-            if self.peaks[row, k] > 1.0:
+            if self.peaks[row, k] > PEAK:
                 platt.learn(float(self.peaks[row, k]), right, weight)
         self.peaks[row] = QUIET
