@@ -22,8 +22,8 @@ def test_lint(check: str) -> None:
     program, *arguments = CHECKS[check]
     command = [Path(sys.executable).with_name(program), *arguments]
     outcome = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if outcome.returncode != 0:
-        pytest.fail(outcome.stdout + outcome.stderr, pytrace=False)
+    print(outcome.stdout, outcome.stderr)
+    assert outcome.returncode == 0, f"{program} has something to say, see above (make lint)"
 
 
 def test_make_lint_runs_the_same() -> None:
