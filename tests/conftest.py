@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -30,7 +32,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RECORDED = REPOSITORY.parent / "shared/data"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
-# --- nothing left out in CI ---
+# --- nothing left behind, nothing left out in CI ---
+
+
+def pytest_configure() -> None:
+    """A run that is told to end (a time limit, a cancelled job) cleans up as after Ctrl-C."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

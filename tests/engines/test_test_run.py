@@ -93,11 +93,12 @@ def test_in_ci_a_test_left_out_fails(run: SampleRun) -> None:
 
 
 @pytest.mark.kill
-def test_ctrl_c_leaves_nothing_behind(run: SampleRun) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_leaves_nothing_behind(run: SampleRun, ending: signal.Signals) -> None:
     process = run.start(seconds=60)
     engines = run.engines()
     assert answers(engines[2])
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+    os.killpg(process.pid, ending)  # as a terminal does it on Ctrl-C
     output, _ = process.communicate(timeout=60)
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
     assert run.left_behind() == []
