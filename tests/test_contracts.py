@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -165,3 +166,14 @@ def test_every_make_target_that_a_page_mentions_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     mentioned = set(re.findall(r"(?:^|`|\$ )make ([a-z]+)\b", page.read_text(), re.MULTILINE))
     assert mentioned <= targets
+
+
+def test_what_the_makefile_starts_exists(command_tree: object) -> None:
+    text = (REPOSITORY / "Makefile").read_text()
+    started = re.findall(r"\$\(BIN\)/firstcall (\w+)", text)
+    assert {"demo", "evaluate"} <= set(started)
+    assert [wrong_in(command_tree, [name]) for name in started] == [None] * len(started)
+    for module in re.findall(r"\$\(BIN\)/python -m ([\w.]+)", text):
+        assert importlib.util.find_spec(module), f"python -m {module}"
+        package = importlib.util.find_spec(module).submodule_search_locations  # type: ignore[union-attr]
+        assert package is None or importlib.util.find_spec(f"{module}.__main__"), f"python -m {module}"
