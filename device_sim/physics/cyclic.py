@@ -60,6 +60,10 @@ class Runs:
         """One normal draw a run."""
         return normal(self.units.keys[self.unit], self.number, stream)
 
+    def revised(self, factor: float) -> Floats:
+        """`factor` for runs under the revised firmware, 1 for the others."""
+        return np.where(self.start >= self.units.revised_at[self.unit], factor, 1.0)
+
     def pressure(self) -> Floats:
         """Water pressure, 1 = usual: now and then a whole region has little for a day (no fault of anyone)."""
         day = (self.start // DAY).astype(np.int64)
@@ -82,7 +86,7 @@ def household_runs(day: int, units: Units, severities: Severities, runs_a_person
     slot, unit = slot[order], unit[order]
     chosen = day * SLOTS + slot
     keys = units.keys[unit]
-    start = day * DAY + _FIRST_SLOT_S + slot * _SLOT_S + _JITTER_S * uniform(keys, chosen, "start")
+    start = day * DAY + np.floor(_FIRST_SLOT_S + slot * _SLOT_S + _JITTER_S * uniform(keys, chosen, "start"))
     program = np.searchsorted(np.cumsum(weights)[:-1], uniform(keys, chosen, "program"), side="right")
     return Runs(unit.astype(np.int64), start, chosen, program.astype(np.int64), units)
 
@@ -135,6 +139,7 @@ class CyclicAppliance:
         """The runs that start on `day`, with their features and phases; see CyclicFamily."""
         runs = household_runs(day, units, severities, self.runs_a_person_day, np.array(self.program_weights))
         features, phases = self._run(runs, severities)
+        phases = np.round(phases, 1)
         return Cycles(runs.unit, runs.start, runs.start + phases.sum(axis=1), runs.program, features, phases)
 
     def trace(self, at: Floats, units: Units, cycles: Cycles, severities: Severities) -> Floats:

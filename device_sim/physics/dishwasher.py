@@ -73,7 +73,7 @@ class Dishwasher(CyclicAppliance):
         flow = 3.6 * runs.spread("valve", 0.07) * runs.pressure() / (1.0 + 2.2 * valve)
         fill = 60.0 * litres / flow * (1.0 + 0.03 * runs.normal("fill"))
         cold = mains_water(runs.start) + 3.0
-        power = _HEATER_W * runs.spread("heater", 0.04) * (1.0 - 0.38 * scale)
+        power = _HEATER_W * runs.spread("heater", 0.04) * runs.revised(0.9) * (1.0 - 0.38 * scale)
         crockery = 0.85 + 0.3 * runs.uniform("crockery")
         heat = _HEAT_CAPACITY * crockery * (_TARGET[runs.program] - cold) / power * (1.0 + 0.1 * filth)
         heat = np.minimum(heat, 2400.0) * (1.0 + 0.02 * runs.normal("heat"))

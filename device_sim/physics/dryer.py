@@ -66,11 +66,25 @@ class Dryer(CyclicAppliance):
         airflow = 190.0 * runs.spread("duct", 0.05) * (1.0 - 0.55 * lint - dust)
         water = _WATER_KG[runs.program] * (0.7 + 0.6 * runs.uniform("laundry")) * runs.units.load_factor[runs.unit]
         rate = 1.75 * runs.spread("evaporator", 0.05) * (1.0 - 0.5 * leak) * (0.45 + 0.55 * airflow / 190.0)  # kg/h
-        dry = np.minimum(water / rate, 2.6) * 3600.0
+        dry = np.minimum(water / rate, 2.6) * 3600.0 * runs.revised(1.1)
         warm = 600.0 * (1.0 + 0.6 * leak)
         room = indoor(runs.units.outdoor(runs.start.reshape(-1, 1))[np.arange(len(runs)), runs.unit])
-        drum = room + 36.0 + 14.0 * lint - 9.0 * leak + 0.6 * runs.normal("drum")
-        discharge = room + 55.0 + 16.0 * lint - 7.0 * leak + 0.8 * runs.normal("discharge")
+        drum = (
+            room
+            + 36.0
+            + 14.0 * lint
+            - 9.0 * leak
+            + 2.0 * runs.units.offset("drum")[runs.unit]
+            + 1.0 * runs.normal("drum")
+        )
+        discharge = (
+            room
+            + 55.0
+            + 16.0 * lint
+            - 7.0 * leak
+            + 2.5 * runs.units.offset("discharge")[runs.unit]
+            + 1.5 * runs.normal("discharge")
+        )
         fan = 2600.0 * runs.spread("fan", 0.02) * (1.0 + 0.14 * lint) * (1.0 + 0.01 * runs.normal("fan"))
         current = 0.92 * runs.spread("motor", 0.05) * (1.0 + 0.45 * bearing) * (1.0 + 0.02 * runs.normal("motor"))
         phases = np.stack((warm, dry, np.full(len(runs), 480.0)), axis=1)

@@ -37,7 +37,7 @@ class Fridge:
         Channel(name="fanCurrent", unit="A", resolution=0.001),
         Channel(name="compressor", unit="", resolution=0.0, role="mode"),
     )
-    summary = channels
+    summary = (*channels[:-1], Channel(name="compressorDuty", resolution=0.001))
     modes: tuple[FailureMode, ...] = (
         FailureMode("defrost_heater", "defrost_heater", "Er dH", 0.22, 6.0, 0.35, shape=1.3, code_at=0.85,
                     code_probability=0.7, notice_hours=14.0),

@@ -79,10 +79,10 @@ class Washer(CyclicAppliance):
         fill = 60.0 * litres / flow
         cold = mains_water(runs.start)
         rise = np.maximum(_TARGET[runs.program] - cold, 0.0)
-        power = _HEATER_W * runs.spread("heater", 0.04) * (1.0 - 0.4 * scale)
+        power = _HEATER_W * runs.spread("heater", 0.04) * runs.revised(0.9) * (1.0 - 0.4 * scale)
         heat = np.minimum(litres * 4186.0 * rise / power, 2700.0) * (1.0 + 0.03 * runs.normal("heat"))
         drain = 35.0 * runs.spread("pump", 0.06) * (0.7 + 0.3 * litres / 14.0) * (1.0 + 1.55 * clog)
-        drain = drain * (1.0 + 0.05 * runs.normal("drain"))
+        drain = drain * runs.revised(1.12) * (1.0 + 0.05 * runs.normal("drain"))
         current = 0.22 * runs.spread("winding", 0.04) * (1.0 + 0.45 * clog) * (1.0 + 0.02 * runs.normal("pump"))
         unbalance = np.abs(runs.normal("unbalance"))
         vibration = 2.4 * runs.spread("mount", 0.12) * (1.0 + 0.35 * unbalance) * (1.0 + 1.8 * bearing)

@@ -71,9 +71,14 @@ class WaterHeater:
                               _SET_TEMPERATURE - inlet)  # fmt: skip
         hunting = (0.3 + 2.4 * scale) * normal(units.keys, (at // 20).astype(np.int64), "hunting")
         outlet = inlet + achieved + hunting * (0.3 if averaged else 1.0)
-        rpm = (1700.0 + 32.0 * valve) * units.spread("fan", 0.02) * (1.0 + 0.12 * flue - 0.06 * fan)
+        rpm = (
+            (1700.0 + 32.0 * valve)
+            * np.where(units.revised(at), 1.05, 1.0)
+            * units.spread("fan", 0.02)
+            * (1.0 + 0.12 * flue - 0.06 * fan)
+        )
         amperes = 0.18 * (rpm / 3000.0) ** 2 * units.spread("fan motor", 0.04) * (1.0 + 0.6 * fan + 0.15 * flue)
-        exhaust = 36.0 + 0.22 * valve + 32.0 * scale + 15.0 * flue
+        exhaust = 36.0 + 2.0 * units.offset("exhaust") + 0.22 * valve + 32.0 * scale + 15.0 * flue
         flame = 7.5 * units.spread("rod", 0.08) * (1.0 - 0.85 * rod) * (0.8 + 0.002 * valve)
         tries = 1.0 + np.floor(uniform(units.keys, _cell(at), "ignite") * (1.0 + 2.6 * rod + 0.8 * flue))
         wobble = np.broadcast_to(normal(units.keys, step, "wobble"), np.broadcast_shapes(at.shape, (len(units),)))
