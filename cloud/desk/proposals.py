@@ -53,19 +53,25 @@ async def attend(
     `fresh` are those of them that came new in this turn.
     """
     tickets: set[int] = set()
+    opened: set[int] = set()
+    withheld: dict[int, str | None] = {}
     for case in await outlooks(connection, now, policy.stale_after, cases):
         new = case.case_no in fresh
         decision = decide(case, now, policy, new)
         if isinstance(decision, Propose):
             at = case.occurred_at if policy.replay and new else now
-            tickets.add(await _propose(connection, case, decision.user_id, at, costs))
+            ticket_no, is_new = await _propose(connection, case, decision.user_id, at, costs)
+            opened = opened | {ticket_no} if is_new else opened - {ticket_no}
+            tickets.add(ticket_no)
         elif isinstance(decision, Withhold):
-            await connection.execute(_SQL["withhold"], {"case_no": case.case_no, "why": decision.why})
+            withheld[case.case_no] = decision.why
         elif case.ticket_no is not None:
             tickets.add(case.ticket_no)
         elif case.withheld is not None:
-            await connection.execute(_SQL["withhold"], {"case_no": case.case_no, "why": None})
-    await _bring_up_to_date(connection, tickets, now, policy, costs)
+            withheld[case.case_no] = None
+    if withheld:
+        await connection.execute(_SQL["withhold"], {"cases": list(withheld), "whys": list(withheld.values())})
+    await _bring_up_to_date(connection, tickets, opened, now=now, policy=policy, costs=costs)
     return tickets
 
 
@@ -98,14 +104,18 @@ async def dismiss_over(connection: Connection, now: datetime, policy: Policy) ->
     return len(over)
 
 
-async def _propose(connection: Connection, case: Outlook, user_id: str, at: datetime, costs: Costs) -> int:
-    """Open a ticket for the case, or gather it into the open one; the unique index decides which."""
+async def _propose(connection: Connection, case: Outlook, user_id: str, at: datetime, costs: Costs) -> tuple[int, bool]:
+    """Open a ticket for the case, or gather it into the open one; the unique index decides which.
+
+    Returns the ticket and whether it is new.
+    """
     columns = _columns(face([case], costs))
     cursor = await connection.execute(
         _SQL["open_ticket"],
         {**columns, "device_no": case.device_no, "problem": case.problem, "user_id": user_id, "raised_at": at},
     )
     row = await cursor.fetchone()
+    is_new = row is not None
     if row is not None:
         await _step(connection, row[0], "proposed", at, f"{case.source} {case.problem}")
     else:
@@ -116,18 +126,24 @@ async def _propose(connection: Connection, case: Outlook, user_id: str, at: date
         if row is None:
             raise RuntimeError(f"the open ticket of case {case.case_no} closed while it was gathered into it")
     await connection.execute(_SQL["link_case"], {"ticket_no": row[0], "case_no": case.case_no})
-    return int(row[0])
+    return int(row[0]), is_new
 
 
 async def _bring_up_to_date(
-    connection: Connection, tickets: Collection[int], now: datetime, policy: Policy, costs: Costs
+    connection: Connection,
+    tickets: Collection[int],
+    opened: Collection[int],
+    *,
+    now: datetime,
+    policy: Policy,
+    costs: Costs,
 ) -> None:
-    """Evidence, codes, severity, words and price of these tickets, from all their cases."""
+    """Evidence, codes, severity, words and price of these tickets, from all their cases; `opened` just now are so."""
     if not tickets:
         return
     await connection.execute(_SQL["put_evidence"], {"tickets": list(tickets)})
     gathered: dict[int, list[Outlook]] = {}
-    for case in await outlooks(connection, now, policy.stale_after, tickets=tickets):
+    for case in await outlooks(connection, now, policy.stale_after, tickets=set(tickets) - set(opened)):
         if case.ticket_no is not None and not case.missing:
             gathered.setdefault(case.ticket_no, []).append(case)
     for ticket_no, cases in gathered.items():

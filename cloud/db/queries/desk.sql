@@ -157,7 +157,9 @@ WHERE c.merged_into IS NULL AND (c.case_no = ANY(%(cases)s) OR c.ticket_no = ANY
 ORDER BY c.occurred_at, c.case_no;
 
 -- name: withhold
-UPDATE fault_case SET withheld = %(why)s WHERE case_no = %(case_no)s AND withheld IS DISTINCT FROM %(why)s;
+UPDATE fault_case AS c SET withheld = w.why
+FROM unnest(%(cases)s::bigint[], %(whys)s::text[]) AS w (case_no, why)
+WHERE c.case_no = w.case_no AND c.withheld IS DISTINCT FROM w.why;
 
 -- name: open_ticket
 INSERT INTO ticket (device_no, problem, user_id, gtin, serial, model, definition_no, severity, safety, probability,
