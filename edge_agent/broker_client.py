@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
-import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -17,7 +17,8 @@ from edge_agent.settings import BrokerSettings, EdgeSettings
 from protocols.messages import Death
 from protocols.topics import Kind, Topic
 
-logger = structlog.get_logger(__name__)
+DISCONNECT_S = 1.0
+POLL_S = 0.02
 
 
 @contextlib.asynccontextmanager
@@ -30,10 +31,29 @@ async def open_client(settings: EdgeSettings, will: Death) -> AsyncIterator[aiom
     client = aiomqtt.Client(**client_options(settings, will))
     client.pending_calls_threshold = settings.uplink.window_messages * 2
     try:
-        async with client:
+        await _connect(client)
+        try:
             yield client
+        finally:
+            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                async with asyncio.timeout(DISCONNECT_S):
+                    await client.__aexit__(None, None, None)
     finally:
         _let_go(client)
+
+
+async def _connect(client: aiomqtt.Client) -> None:
+    """Connect; when cancelled, wait for the thread in which paho opens its socket, which nothing can stop."""
+    connecting = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        while client._client.socket() is None and not connecting.done():  # noqa: ASYNC110 - a thread tells nobody
+            await asyncio.sleep(POLL_S)
+        connecting.cancel()
+        with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
+            await connecting
+        raise
 
 
 def client_options(settings: EdgeSettings, will: Death) -> dict[str, Any]:

@@ -8,7 +8,8 @@ half, goes up as it comes. When the backlog is gone, what waits then becomes the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 
 from edge_agent.counters import Counters
 from edge_agent.draft import Rank
@@ -21,17 +22,44 @@ BATCH = 32
 
 
 class Lane:
-    """A position in the messages of one rank: those after `after` and up to `up_to` were not yet published."""
+    """The messages of one rank that were not yet published on this connection, up to number `up_to`.
+
+    They are read 32 at a time, each once; one that a bound drops meanwhile may still go up.
+    """
 
     def __init__(self, spool: Spool, rank: Rank) -> None:
         self._spool = spool
-        self.rank = rank
-        self.after = 0
+        self._rank = rank
+        self._read: deque[Spooled] = deque()
+        self._after = 0
         self.up_to = 0
 
-    def peek(self, limit: int) -> list[Spooled]:
-        """The next messages, oldest first."""
-        return self._spool.waiting(self.rank, self.after, self.up_to, limit) if self.after < self.up_to else []
+    def begin(self, after: int, up_to: int) -> None:
+        """Start over behind number `after`."""
+        self._read.clear()
+        self._after, self.up_to = after, up_to
+
+    def head(self) -> Spooled | None:
+        """The oldest, None if there is none."""
+        if not self._read and self._after < self.up_to:
+            self._read.extend(self._spool.waiting(self._rank, self._after, self.up_to, BATCH))
+            self._after = self._read[-1].number if self._read else self.up_to
+        return self._read[0] if self._read else None
+
+    def pop(self) -> Spooled:
+        """Take the head."""
+        return self._read.popleft()
+
+    @property
+    def is_long(self) -> bool:
+        """Whether more waits than has been read."""
+        return len(self._read) == BATCH
+
+    def take_over(self, other: Lane, up_to: int) -> None:
+        """Go on where `other` is, which begins anew behind `up_to`."""
+        self._read, other._read = other._read, self._read
+        self._after, self.up_to = other._after, up_to
+        other.begin(up_to, up_to)
 
 
 class Dispatch:
@@ -57,17 +85,23 @@ class Dispatch:
         """A new connection: everything that has no receipt is to be published (again), oldest first."""
         self._window.clear()
         self._spool.claimed.clear()
+        last = self._spool.last_number
         for lane in (self._events, self._freezes, self._backlog):
-            lane.after = 0
-        self._backlog.up_to = self._fresh.after = self._spool.last_number
+            lane.begin(0, last)
+        self._fresh.begin(last, last)
 
     def take(self, now: float) -> list[Spooled]:
         """The messages to publish now, at most 32; empty when nothing may or need be."""
         taken = self._overdue(now)
-        for message in self._candidates():
-            if len(taken) >= BATCH or not self._window.has_room(message.rank, message.size):
+        for growing in (self._events, self._freezes, self._fresh):
+            growing.up_to = self._spool.last_number
+        while len(taken) < BATCH and (lane := self._next_lane()) is not None:
+            message = lane.head()
+            if message is None or not self._window.has_room(message.rank, message.size):
                 break
-            self._advance(message)
+            lane.pop()
+            if lane in (self._fresh, self._backlog):
+                self._fresh_turn = lane is self._backlog
             self._window.add(message.number, message.rank, message.size, now, self._chance())
             self._spool.claimed.add(message.number)
             self._counters.published += 1
@@ -102,31 +136,13 @@ class Dispatch:
             messages.append(message)
         return messages
 
-    def _candidates(self) -> Iterator[Spooled]:
-        for lane in (self._events, self._freezes, self._fresh):
-            lane.up_to = self._spool.last_number
-        yield from self._events.peek(BATCH)
-        if not self._window.has_room(Rank.FREEZE):
-            return
-        yield from self._freezes.peek(BATCH)
-        yield from self._telemetry()
-
-    def _telemetry(self) -> Iterator[Spooled]:
-        backlog, fresh = self._backlog.peek(BATCH), self._fresh.peek(BATCH)
-        if not backlog and len(fresh) == BATCH:  # a new backlog has grown behind us
-            self._backlog.after, self._backlog.up_to = self._fresh.after, self._spool.last_number
-            self._fresh.after = self._spool.last_number
-            backlog, fresh = fresh, []
-        while backlog or fresh:
-            turn = fresh if fresh and (self._fresh_turn or not backlog) else backlog
-            self._fresh_turn = turn is backlog
-            yield turn.pop(0)
-
-    def _advance(self, message: Spooled) -> None:
-        if message.rank == Rank.EVENT:
-            lane = self._events
-        elif message.rank == Rank.FREEZE:
-            lane = self._freezes
-        else:
-            lane = self._backlog if message.number <= self._backlog.up_to else self._fresh
-        lane.after = message.number
+    def _next_lane(self) -> Lane | None:
+        for lane in (self._events, self._freezes):
+            if lane.head():
+                return lane
+        backlog, fresh = self._backlog, self._fresh
+        if not backlog.head() and fresh.head() and fresh.is_long:  # a new backlog has grown behind us
+            backlog.take_over(fresh, self._spool.last_number)
+        if fresh.head() and (self._fresh_turn or not backlog.head()):
+            return fresh
+        return backlog if backlog.head() else None

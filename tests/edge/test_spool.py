@@ -56,7 +56,8 @@ def test_a_failed_transaction_burns_no_seq(tmp_path: Path) -> None:
             spool.put([draft(), draft()], NOW_MS)
             raise RuntimeError
 
-    pytest.raises(RuntimeError, failing)
+    with pytest.raises(RuntimeError):
+        failing()
     assert (spool.depth.messages, spool.depth.bytes, spool.last_number) == (0, 0, 0)
     assert spool.put([draft()], NOW_MS)[0].seq == 1
     spool.close()
