@@ -23,7 +23,6 @@ from cloud.desk.tend import make_cursors, tend
 from cloud.registry import ownership, people
 from cloud.registry.gs1 import ProductCode
 from cloud.registry.keys import MasterKey
-from protocols.identifiers import partition
 
 Connection = AsyncConnection[Any]
 PERIOD_S = 60

@@ -1,0 +1,97 @@
+"""The door: hosts, origins, tokens, sessions, headers; against the running API."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from starlette.datastructures import Headers
+
+from cloud.web import sessions
+from cloud.web.guard import Door
+from cloud.web.settings import WebSettings
+
+TOKEN, PASSWORD = "a-token-of-sixteen", "correct horse"
+Start = Callable[..., Awaitable[httpx.AsyncClient]]
+LISTS = "/api/v1/tickets"
+
+
+async def test_a_strange_host_name_is_refused(start_api: Start) -> None:
+    client = await start_api()
+    answer = await client.get(LISTS, headers={"Host": "evil.example"})
+    assert answer.status_code == 421
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (await client.get(LISTS, headers={"Host": "localhost:8080"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://127.0.0.1:9999"}, 403),
+        ({"Origin": "http://127.0.0.1:8080"}, 404),
+        ({"Sec-Fetch-Site": "same-origin"}, 404),
+        ({}, 404),
+    ],
+)
+async def test_only_our_own_pages_may_change_something(start_api: Start, headers: dict[str, str], status: int) -> None:
+    client = await start_api()
+    answer = await client.post(f"{LISTS}/999/confirm", json={"who": "mei"}, headers=headers)
+    assert answer.status_code == status, answer.text
+
+
+async def test_a_token_is_asked_for_once_it_is_set(start_api: Start) -> None:
+    client = await start_api(api_token=TOKEN)
+    refused = await client.get(LISTS)
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+    assert (await client.get("/metrics")).status_code == 401
+    assert (await client.get(LISTS, headers={"Authorization": "Bearer wrong"})).status_code == 401
+    assert (await client.get(LISTS, headers={"Authorization": f"Bearer {TOKEN}"})).status_code == 200
+    assert (await client.get("/health")).status_code == 200
+
+
+async def test_a_session_opens_the_api_and_speaks_in_its_own_name(start_api: Start) -> None:
+    key = "s" * 32
+    client = await start_api(operator_password=PASSWORD, session_secret=key)
+    assert (await client.get(LISTS)).status_code == 401
+    client.cookies.set(sessions.COOKIE, sessions.issue(key.encode(), "mei", 4e9))
+    assert (await client.get(LISTS)).status_code == 200
+    number = (await client.get(LISTS)).json()["items"][0]["ticket_no"]
+    forged = await client.post(f"{LISTS}/{number}/confirm", json={"who": "li"})
+    assert (forged.status_code, forged.json()["type"]) == (403, "urn:firstcall:problem:not-you")
+    steps = (await client.post(f"{LISTS}/{number}/confirm", json={})).json()["steps"]
+    assert steps[-1]["person"] == "mei"
+
+
+async def test_every_answer_leaves_with_secure_headers(start_api: Start) -> None:
+    client = await start_api()
+    for path in ("/health", LISTS, "/nowhere", "/api"):
+        headers = (await client.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert "frame-ancestors 'none'" in headers["content-security-policy"], path
+
+
+def _door(**settings: Any) -> Door:
+    return Door(WebSettings(**settings), b"k" * 32)
+
+
+def test_beyond_loopback_the_allowed_hosts_decide() -> None:
+    open_host = _door(host="0.0.0.0", api_token=TOKEN, operator_password=PASSWORD)
+    assert open_host.host_allowed("desk.example.org:8080")
+    named = _door(host="0.0.0.0", api_token=TOKEN, operator_password=PASSWORD, allowed_hosts=("desk.example.org",))
+    assert named.host_allowed("desk.example.org")
+    assert not named.host_allowed("evil.example")
+
+
+def test_without_a_session_nobody_sees_the_console() -> None:
+    door = _door(operator_password=PASSWORD)
+    assert door.who("/queue", Headers({}), 0.0) is None
+    cookie = {"cookie": f"{sessions.COOKIE}={sessions.issue(door.key, 'mei', 10.0)}"}
+    assert door.who("/queue", Headers(cookie), 9.0) == "mei"
+    assert door.who("/queue", Headers(cookie), 11.0) is None
+    assert _door(api_token=TOKEN).who("/queue", Headers({}), 0.0) == "operator"
