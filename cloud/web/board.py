@@ -26,6 +26,7 @@ from cloud.web.reads.tickets import Ticket, TicketFilter
 
 SHOWN = 200  # faults and tickets on the live lists; older ones are a page or a filter away
 HEALTH_EVERY_S = 1.0
+RESTS = 3  # a slow database is left alone three times as long as it was asked
 DESK = frozenset({"fault_case", "ticket", "prediction", "finding"})
 log = structlog.get_logger()
 
@@ -123,7 +124,8 @@ class Board:
                     continue
                 health_at = time.monotonic()
                 await self._try_reading(changed)
-                await asyncio.sleep(self._refresh_s)
+                took = time.monotonic() - health_at
+                await asyncio.sleep(max(self._refresh_s, RESTS * took))
 
     async def _try_reading(self, changed: frozenset[str]) -> None:
         try:

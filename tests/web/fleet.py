@@ -103,6 +103,16 @@ class Fleet:
 Shape = Callable[[float, random.Random], float]
 
 
+def measured(unit: str, shape: Shape) -> tuple[str, str, Shape]:
+    """A channel that measures."""
+    return unit, "measurement", shape
+
+
+def wave(hours: float, middle: float, swing: float, pace: float) -> float:
+    """A sine around a middle; `pace` in radians an hour."""
+    return middle + swing * math.sin(hours * pace)
+
+
 def _fridge(broken: bool) -> dict[str, tuple[str, str, Shape]]:
     def warming(hours: float) -> float:
         return max(0.0, hours + 9) * 0.42 if broken else 0.0
@@ -112,11 +122,13 @@ def _fridge(broken: bool) -> dict[str, tuple[str, str, Shape]]:
         return 94 + rng.gauss(0, 2) if (hours * 60 % 45) < 45 * duty else 2.0
 
     return {
-        "cabinet_temperature": ("°C", "measurement", lambda h, r: 4.1 + 0.7 * math.sin(h * 8.4) + warming(h) + r.gauss(0, 0.08)),
-        "evaporator_temperature": ("°C", "measurement", lambda h, r: -22 + 4 * math.sin(h * 8.4) - warming(h) * 1.4 + r.gauss(0, 0.3)),
-        "compressor_power": ("W", "measurement", compressor),
+        "cabinet_temperature": measured("°C", lambda h, r: wave(h, 4.1, 0.7, 8.4) + warming(h) + r.gauss(0, 0.08)),
+        "evaporator_temperature": measured(
+            "°C", lambda h, r: wave(h, -22, 4, 8.4) - warming(h) * 1.4 + r.gauss(0, 0.3)
+        ),
+        "compressor_power": measured("W", compressor),
         "defrosting": ("", "mode", lambda h, r: 1.0 if h % 8 < 0.35 else 0.0),
-    }  # fmt: skip
+    }
 
 
 def _washer(broken: bool) -> dict[str, tuple[str, str, Shape]]:
@@ -128,20 +140,30 @@ def _washer(broken: bool) -> dict[str, tuple[str, str, Shape]]:
         end = 1.0 if not broken or hours < -3 else 1.5
         return max(0.0, 11.5 * min(1, phase * 8, (end - phase) * 6) + rng.gauss(0, 0.1)) if phase < end else 0.0
 
+    def motor(hours: float, rng: random.Random) -> float:
+        return wave(hours, 180, 90, 40) + rng.gauss(0, 12) if cycle(hours) < 1 else 1.5
+
+    def vibration(hours: float, rng: random.Random) -> float:
+        if cycle(hours) >= 1:
+            return 0.05
+        return abs(rng.gauss(2.5, 0.6)) + (6 if cycle(hours) > 0.8 else 0)
+
     return {
-        "water_level": ("l", "measurement", level),
-        "motor_power": ("W", "measurement", lambda h, r: 180 + 90 * math.sin(h * 40) + r.gauss(0, 12) if cycle(h) < 1 else 1.5),
-        "vibration": ("mm/s", "measurement", lambda h, r: abs(r.gauss(2.5, 0.6)) + (6 if 0.8 < cycle(h) < 1 else 0) if cycle(h) < 1 else 0.05),
-    }  # fmt: skip
+        "water_level": measured("l", level),
+        "motor_power": measured("W", motor),
+        "vibration": measured("mm/s", vibration),
+    }
 
 
 def _air_conditioner(broken: bool) -> dict[str, tuple[str, str, Shape]]:
-    drift = 1.0 if broken else 0.0
+    def drift(hours: float) -> float:
+        return max(0.0, hours + 14) if broken else 0.0
+
     return {
-        "discharge_temperature": ("°C", "measurement", lambda h, r: 71 + 3 * math.sin(h / 3.8) + drift * max(0, h + 14) * 0.9 + r.gauss(0, 0.5)),
-        "valve_opening": ("steps", "measurement", lambda h, r: 212 + 12 * math.sin(h / 3.8) + drift * max(0, h + 14) * 7 + r.gauss(0, 2)),
-        "power": ("W", "measurement", lambda h, r: 840 + 120 * math.sin(h / 3.8) + r.gauss(0, 14)),
-    }  # fmt: skip
+        "discharge_temperature": measured("°C", lambda h, r: wave(h, 71, 3, 0.26) + drift(h) * 0.9 + r.gauss(0, 0.5)),
+        "valve_opening": measured("steps", lambda h, r: wave(h, 212, 12, 0.26) + drift(h) * 7 + r.gauss(0, 2)),
+        "power": measured("W", lambda h, r: wave(h, 840, 120, 0.26) + r.gauss(0, 14)),
+    }
 
 
 def _water_heater(broken: bool) -> dict[str, tuple[str, str, Shape]]:
@@ -166,8 +188,8 @@ async def catalogue(connection: Connection) -> None:
         await connection.execute("INSERT INTO trade_item VALUES (%s, %s)", [make.gtin, make.model])
         for code, severity, safety, meaning, words, steps, parts, stops in make.codes:
             await connection.execute(
-                "INSERT INTO fault_definition (model, code, version, known, meaning, severity, safety, stops, self_help,"
-                " likely_parts, customer_words, confirmation_rule, source) VALUES (%s, %s, 1, '[2020-01-01,)', %s,"
+                "INSERT INTO fault_definition (model, code, version, known, meaning, severity, safety, stops,"
+                " self_help, likely_parts, customer_words, confirmation_rule, source) VALUES (%s, %s, 1, '[2020-01-01,)', %s,"
                 " %s::severity, %s, %s, %s, %s, %s, '{}', 'service manual')",
                 [make.model, code, Jsonb({"en": meaning}), severity, safety, stops,
                  Jsonb({"en": list(steps)} if steps else {}), list(parts), Jsonb({"en": words})],
@@ -215,8 +237,8 @@ async def readings(
             rollups.append((number, place, whole, min(channel), sum(channel) / len(channel), max(channel), SAMPLES))
     async with connection.cursor() as cursor:
         await cursor.executemany(
-            "INSERT INTO frame SELECT %s, %s, %s, %s, (SELECT min(gateway_no) FROM gateway), 1, 60000, 60, %s, 0, %s, %s,"
-            " now()",
+            "INSERT INTO frame SELECT %s, %s, %s, %s, (SELECT min(gateway_no) FROM gateway), 1, 60000, 60, %s, 0,"
+            " %s, %s, now()",
             [(n, at, boot, seq, channels, values, b) for n, at, boot, seq, values, b, channels in rows],
         )
         await cursor.executemany("INSERT INTO channel_rollup VALUES (%s, 1, %s, %s, %s, %s, %s, %s)", rollups)
@@ -230,7 +252,8 @@ async def ingest_batch(
 ) -> int:
     """Write the row that readers of the tail follow, and announce it."""
     cursor = await connection.execute(
-        "INSERT INTO ingest_batch (frames, fault_reports, first_at, last_at) VALUES (%s, %s, %s, %s) RETURNING batch_no",
+        "INSERT INTO ingest_batch (frames, fault_reports, first_at, last_at) VALUES (%s, %s, %s, %s)"
+        " RETURNING batch_no",
         [frames, faults, first, last],
     )
     row = await cursor.fetchone()
@@ -244,8 +267,8 @@ async def report(connection: Connection, number: int, code: str, at: datetime, *
     async with connection.transaction():
         batch = await ingest_batch(connection, faults=1, first=at, last=at)
         await connection.execute(
-            "INSERT INTO fault_report (device_no, occurred_at, boot, seq, code, raised, gateway_no, batch_no, ingested_at)"
-            " SELECT %s, %s, 1, %s, %s, %s, gateway_no, %s, now() FROM device WHERE device_no = %s",
+            "INSERT INTO fault_report (device_no, occurred_at, boot, seq, code, raised, gateway_no, batch_no,"
+            " ingested_at) SELECT %s, %s, 1, %s, %s, %s, gateway_no, %s, now() FROM device WHERE device_no = %s",
             [number, at, next(_seqs), code, raised, batch, number],
         )
         await connection.execute(
@@ -291,14 +314,15 @@ async def seed(connection: Connection, now: datetime, master: MasterKey, *, hour
     await catalogue(connection)
     for place in range(5):
         user = await people.add_user(connection, f"u_{place:02}4c1f", "en", "Europe/Berlin")
-        await people.write_contacts(connection, master, user,
-            {"name": f"Sample Person {place}", "phone": f"+49 30 5550 01{place}"}, person="import", purpose="import")  # fmt: skip
+        contacts: dict[people.Kind, str] = {"name": f"Sample Person {place}", "phone": f"+49 30 5550 01{place}"}
+        await people.write_contacts(connection, master, user, contacts, person="import", purpose="import")
         fleet.users.append(user)
     since = now - timedelta(days=200)
     users = fleet.users
     plan = (
         ("washer-0042", washer, users[0], _washer(True), 1), ("fridge-0107", fridge, users[1], _fridge(True), 2),
-        ("ac-0311", cooler, users[2], _air_conditioner(True), 3), ("heater-0020", heater, users[3], _water_heater(True), 4),
+        ("ac-0311", cooler, users[2], _air_conditioner(True), 3),
+        ("heater-0020", heater, users[3], _water_heater(True), 4),
         ("washer-0043", washer, None, _washer(False), 5), ("fridge-0108", None, users[4], _fridge(False), 6),
         ("ac-0312", cooler, users[4], _air_conditioner(False), 7),
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,26 +31,22 @@ def _buckets(samples: list[tuple[datetime, float]], since: datetime, until: date
     return {n: (min(v), sum(v) / len(v), max(v), len(v)) for n, v in kept.items()}
 
 
-@pytest.mark.parametrize("points", [10, 97, 500])
 async def test_buckets_equal_those_of_plain_python(
-    api: httpx.AsyncClient, connection: Connection, fleet: Fleet, points: int
+    api: httpx.AsyncClient, connection: Connection, fleet: Fleet
 ) -> None:
     until = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=37)
     since = until - timedelta(hours=11)
-    query = {"since": since.isoformat(), "until": until.isoformat(), "points": points, "channel": "cabinet_temperature"}
-    answer = (await api.get("/api/v1/devices/fridge-0107/series", params=query)).json()
-    (channel,) = answer["channels"]
-    assert answer["source"] == "frames"
-    assert len(channel["buckets"]) <= points
-    expected = _buckets(await _samples(connection, fleet.devices["fridge-0107"], 0), since, until, answer["step_s"])
-    assert len(channel["buckets"]) == len(expected)
-    for bucket, (low, mean, high, count) in zip(
-        channel["buckets"], (expected[n] for n in sorted(expected)), strict=True
-    ):
-        assert bucket["low"] == pytest.approx(low)
-        assert bucket["mean"] == pytest.approx(mean)
-        assert bucket["high"] == pytest.approx(high)
-        assert bucket["readings"] == count
+    samples = await _samples(connection, fleet.devices["fridge-0107"], 0)
+    for points in (10, 97, 500):
+        span = {"since": since.isoformat(), "until": until.isoformat()}
+        query = span | {"points": points, "channel": "cabinet_temperature"}
+        answer = (await api.get("/api/v1/devices/fridge-0107/series", params=query)).json()
+        (channel,) = answer["channels"]
+        assert answer["source"] == "frames"
+        assert len(channel["buckets"]) <= points
+        expected = _buckets(samples, since, until, answer["step_s"])
+        got = [(b["low"], b["mean"], b["high"], b["readings"]) for b in channel["buckets"]]
+        assert got == [pytest.approx(expected[n]) for n in sorted(expected)]
 
 
 async def test_no_reading_is_left_out_and_never_becomes_a_number(
@@ -65,14 +60,10 @@ async def test_no_reading_is_left_out_and_never_becomes_a_number(
     assert answer["channels"] == []
 
 
-@pytest.fixture
-def few_readings_are_many(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+async def test_a_rich_span_is_answered_from_the_hourly_roll_ups(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(series, "MOST_READINGS", 1_000)
-    yield
-
-
-@pytest.mark.usefixtures("few_readings_are_many")
-async def test_a_rich_span_is_answered_from_the_hourly_roll_ups(api: httpx.AsyncClient) -> None:
     answer = (await api.get("/api/v1/devices/fridge-0107/series", params={"points": 300})).json()
     assert (answer["source"], answer["step_s"]) == ("hours", 3600.0)
     assert {c["channel"] for c in answer["channels"]} >= {"cabinet_temperature", "defrosting"}
