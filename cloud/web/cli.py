@@ -32,7 +32,8 @@ def web() -> None:
 
 def _plain(error: ValidationError) -> list[str]:
     prefix = {"WebSettings": "FIRSTCALL_WEB_", "DatabaseSettings": "FIRSTCALL_DB_"}.get(error.title, "")
-    return [
-        f"{''.join(f'{prefix}{str(part).upper()}: ' for part in wrong['loc'])}{wrong['msg'].removeprefix('Value error, ')}"
-        for wrong in error.errors(include_input=False)
-    ]
+    lines = []
+    for wrong in error.errors(include_input=False):
+        names = "".join(f"{prefix}{str(part).upper()}: " for part in wrong["loc"])
+        lines.append(names + wrong["msg"].removeprefix("Value error, "))
+    return lines

@@ -189,8 +189,8 @@ async def catalogue(connection: Connection) -> None:
         for code, severity, safety, meaning, words, steps, parts, stops in make.codes:
             await connection.execute(
                 "INSERT INTO fault_definition (model, code, version, known, meaning, severity, safety, stops,"
-                " self_help, likely_parts, customer_words, confirmation_rule, source) VALUES (%s, %s, 1, '[2020-01-01,)', %s,"
-                " %s::severity, %s, %s, %s, %s, %s, '{}', 'service manual')",
+                " self_help, likely_parts, customer_words, confirmation_rule, source)"
+                " VALUES (%s, %s, 1, '[2020-01-01,)', %s, %s::severity, %s, %s, %s, %s, %s, '{}', 'service manual')",
                 [make.model, code, Jsonb({"en": meaning}), severity, safety, stops,
                  Jsonb({"en": list(steps)} if steps else {}), list(parts), Jsonb({"en": words})],
             )  # fmt: skip
