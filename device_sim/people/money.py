@@ -112,7 +112,7 @@ def balance(
 
 
 def _saving(cost: Costs, called: float, failed: float, noticed: float) -> float:
-    """What a call at `called` saves: the urgent visit and the damage when it is early enough, half when just in time."""
+    """What a call at `called` saves: urgency and damage when it is early enough, half when just in time."""
     if called <= failed - MIN_LEAD_S:
         return cost.urgent + cost.damage
     if called < noticed:

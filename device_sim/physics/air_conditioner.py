@@ -35,6 +35,10 @@ class _Demand:
     def running(self) -> Floats:
         return np.where(self.mode > _OFF, 1.0, 0.0)
 
+    @property
+    def cooling(self) -> Floats:
+        return np.where(self.mode == _COOLING, 1.0, 0.0)
+
 
 class AirConditioner:
     """A split unit that cools, and in most homes heats."""
@@ -71,28 +75,13 @@ class AirConditioner:
 
     def observe(self, at: Floats, units: Units, severities: Severities, averaged: bool) -> Floats:
         """Readings, shape (times, units, channels); see ContinuousFamily."""
-        leak, filth = severity(severities, "refrigerant_leak"), severity(severities, "dirty_filter")
-        bearing, wear = severity(severities, "fan_bearing"), severity(severities, "compressor_wear")
+        filth, bearing = severity(severities, "dirty_filter"), severity(severities, "fan_bearing")
         dead = severity(severities, "communication")
         want = _demand(at, units)
+        circuit = _circuit(at, units, severities, want)
         running = want.running * (1.0 - dead)
-        cooling = np.where(want.mode == _COOLING, 1.0, 0.0)
-
-        undercharge = UNDERCHARGE_AT_FAILURE * leak
-        capacity = units.spread("capacity", 0.04) * units.load_factor * (1.0 - undercharge) * (1.0 - 0.3 * filth)
-        capacity = capacity * np.where(units.revised(at), 0.88, 1.0)
-        need = want.load / np.maximum(capacity, 0.1)
-        ripple = 0.04 * smooth(units.keys, at, 1500.0, "ripple")
-        hertz = np.clip(78.0 * need * (1.0 + ripple), 22.0, 98.0)
-        short = np.maximum(need * 78.0 / 98.0 - 1.0, 0.0)  # what even full speed cannot deliver
-
-        amperes = hertz * 0.085 * units.spread("winding", 0.04) * (1.0 - 0.25 * undercharge) * (1.0 + 0.4 * wear)
-        lift = np.abs(want.outside - want.room)
-        watts = 25.0 + 230.0 * amperes * 0.93 * (0.8 + 0.008 * lift)
-        discharge = want.outside * 0.55 + 38.0 + 0.34 * hertz + 46.0 * undercharge + 9.0 * filth + 7.0 * wear
-        valve = np.minimum(150.0 + 2.6 * hertz + 420.0 * undercharge, 500.0)
-        coil_lift = (10.0 + 0.07 * hertz) * (1.0 - 0.75 * undercharge + 0.35 * filth)
-        coil = want.room + np.where(cooling > 0, -1.0, 1.9) * coil_lift
+        side = 2.0 * want.cooling - 1.0  # a room that is not conditioned gets warmer in summer, colder in winter
+        drift = side * (2.2 * circuit.shortfall * running + 2.0 * want.running * dead)
         fan = 1120.0 * units.spread("fan", 0.02) * (1.0 - 0.12 * filth - 0.1 * bearing)
         step = np.floor(at).astype(np.int64)
 
@@ -102,23 +91,53 @@ class AirConditioner:
         def when_running(value: Floats, otherwise: Floats | float) -> Floats:
             return running * value + (1.0 - running) * otherwise
 
-        stalled = want.running * dead
         columns = (
             want.mode,
-            when_running(watts, 3.0) + noise("power", 1.0 + 8.0 * running),
-            want.room
-            + (2.2 * cooling - 1.1) * 2.0 * short * running
-            + 2.0 * (2.0 * cooling - 1.0) * stalled
-            + noise("roomTemp", 0.2),
+            np.maximum(when_running(circuit.watts, 3.0) + noise("power", 1.0 + 8.0 * running), 0.0),
+            want.room + drift + noise("roomTemp", 0.2),
             want.outside + noise("outdoorTemp", 0.4),
-            when_running(coil, want.room) + noise("indoorCoilTemp", 0.3),
-            when_running(discharge, want.outside) + noise("dischargeTemp", 0.8),
-            when_running(hertz, 0.0),
-            np.maximum(when_running(amperes, 0.0) + noise("compressorCurrent", 0.05 * running), 0.0),
-            when_running(valve, 0.0),
+            when_running(circuit.coil, want.room) + noise("indoorCoilTemp", 0.3),
+            when_running(circuit.discharge, want.outside) + noise("dischargeTemp", 0.8),
+            when_running(circuit.hertz, 0.0),
+            np.maximum(when_running(circuit.amperes, 0.0) + noise("compressorCurrent", 0.05 * running), 0.0),
+            when_running(circuit.valve, 0.0),
             np.maximum(when_running(fan, 0.0) + noise("fanSpeed", running * (8.0 + 60.0 * bearing)), 0.0),
         )
         return np.stack(np.broadcast_arrays(*columns), axis=-1)
+
+
+@dataclass(frozen=True)
+class _Circuit:
+    """The refrigerant circuit while it runs; shortfall: the share of the load that full speed cannot deliver."""
+
+    hertz: Floats
+    amperes: Floats
+    watts: Floats
+    discharge: Floats
+    valve: Floats
+    coil: Floats
+    shortfall: Floats
+
+
+def _circuit(at: Floats, units: Units, severities: Severities, want: _Demand) -> _Circuit:
+    filth, wear = severity(severities, "dirty_filter"), severity(severities, "compressor_wear")
+    undercharge = UNDERCHARGE_AT_FAILURE * severity(severities, "refrigerant_leak")
+    capacity = units.spread("capacity", 0.04) * units.load_factor * (1.0 - undercharge) * (1.0 - 0.3 * filth)
+    capacity = capacity * np.where(units.revised(at), 0.88, 1.0)
+    need = want.load / np.maximum(capacity, 0.1)
+    hertz = np.clip(78.0 * need * (1.0 + 0.04 * smooth(units.keys, at, 1500.0, "ripple")), 22.0, 98.0)
+    amperes = hertz * 0.085 * units.spread("winding", 0.04) * (1.0 - 0.25 * undercharge) * (1.0 + 0.4 * wear)
+    lift = np.abs(want.outside - want.room)
+    coil_lift = (10.0 + 0.07 * hertz) * (1.0 - 0.75 * undercharge + 0.35 * filth)
+    return _Circuit(
+        hertz=hertz,
+        amperes=amperes,
+        watts=25.0 + 230.0 * amperes * 0.93 * (0.8 + 0.008 * lift),
+        discharge=want.outside * 0.55 + 38.0 + 0.34 * hertz + 46.0 * undercharge + 9.0 * filth + 7.0 * wear,
+        valve=np.minimum(150.0 + 2.6 * hertz + 420.0 * undercharge, 500.0),
+        coil=want.room + np.where(want.cooling > 0, -1.0, 1.9) * coil_lift,
+        shortfall=np.maximum(need * 78.0 / 98.0 - 1.0, 0.0),
+    )
 
 
 def _demand(at: Floats, units: Units) -> _Demand:

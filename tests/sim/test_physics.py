@@ -6,7 +6,7 @@ import pytest
 from device_sim.fleet.observation import ContinuousView, CyclicTrace, CyclicView
 from device_sim.fleet.population import Appliance, FirmwareChange
 from device_sim.physics.catalogue import CONTINUOUS, CYCLIC, FAMILIES
-from tests.sim.worlds import DAY, JULY, START, column, of_family, stricken, world
+from tests.sim.worlds import DAY, JULY, START, column, of_family, quiet, stricken, world
 
 SIGNS = [
     # family, kind, channel of the summary, direction
@@ -168,8 +168,6 @@ def test_a_revised_firmware_moves_every_family() -> None:
     for family in FAMILIES:
         drawn = world(30, 20, start=JULY - 15 * DAY, mix={family: 1.0}, firmware=change).populate()
         assert all(one.revised_at == JULY for one in drawn)
-        from tests.sim.worlds import quiet
-
         healthy = [quiet(one) for one in drawn]
         _, with_it = _summary(healthy, JULY, 5)
         _, without = _summary(of_family(family, 20, start=JULY - 15 * DAY), JULY, 5)

@@ -34,7 +34,7 @@ def test_normal_draws_are_nearly_normal() -> None:
 
 def test_uniform_draws_fill_their_interval_evenly() -> None:
     draws = uniform(KEYS, STEPS, "door").ravel()
-    assert 0.0 <= draws.min()
+    assert draws.min() >= 0.0
     assert draws.max() < 1.0
     counts, _ = np.histogram(draws, bins=20, range=(0, 1))
     assert counts.max() / counts.min() < 1.1

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from device_sim.failure.life import Life, Span
-from device_sim.failure.modes import Episode, FailureMode
+from device_sim.failure.modes import CodeReport, Episode, FailureMode
 from device_sim.fleet.population import Appliance, World
 from device_sim.physics.catalogue import FAMILIES
 from device_sim.randomness import Floats
@@ -41,8 +41,6 @@ def mode_of(family: str, kind: str) -> FailureMode:
 def stricken(appliance: Appliance, kind: str, onset: float, failure: float, code: str = "X") -> Appliance:
     """The same appliance with one fault that grows from onset to failure and is never repaired."""
     mode = mode_of(appliance.model.family, kind)
-    from device_sim.failure.modes import CodeReport
-
     episode = Episode(
         mode, onset, onset, failure, failure + DAY, None, failure - onset, (CodeReport(code, failure, failure + DAY),)
     )
