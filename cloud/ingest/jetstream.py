@@ -28,6 +28,7 @@ from cloud.ingest.bulk_nats import Taken, busy_subscription, send_empty
 from cloud.ingest.ports import Arrival
 from cloud.ingest.settings import IngestSettings
 from cloud.ingest.tls import tls_context
+from cloud.ingest.waiting import set_within
 from protocols.topics import UPLINK_SUBJECT
 
 log = structlog.get_logger(__name__)
@@ -85,8 +86,7 @@ class JetStreamSubscriber:
         """See the port."""
         if not self._waiting:
             self._arrived.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), timeout_s)
+            await set_within(self._arrived, timeout_s)
         waiting = self._waiting
         return [waiting.popleft() for _ in range(min(at_most, len(waiting)))]
 
@@ -150,7 +150,8 @@ class JetStreamSubscriber:
         self._generation += 1
         self._waiting.clear()
         self._unacked = self._requested = 0
-        log.warning("broker_lost", broker=self._settings.broker_address())
+        if self._client is not None:
+            log.warning("broker_lost", broker=self._settings.broker_address())
 
     async def _reconnected(self) -> None:
         log.info("broker_reconnected", broker=self._settings.broker_address())
@@ -234,8 +235,7 @@ class JetStreamSubscriber:
                 and room >= min(PULL_MESSAGES // 4, self._spare())
             ):
                 await self._pull(min(PULL_MESSAGES, room))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), 1.0)
+            await set_within(self._more, 1.0)
 
     def _spare(self) -> int:
         return max(1, self._settings.max_in_flight // 4)

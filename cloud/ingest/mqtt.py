@@ -8,7 +8,6 @@ costs nearly twice as much.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from cloud.ingest.backoff import Backoff
 from cloud.ingest.ports import Arrival
 from cloud.ingest.settings import IngestSettings
 from cloud.ingest.tls import tls_context
+from cloud.ingest.waiting import set_within
 from protocols.topics import UPLINK_FILTER
 
 log = structlog.get_logger(__name__)
@@ -78,8 +78,7 @@ class MqttSubscriber:
         """See the port."""
         if not self._waiting:
             self._arrived.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), timeout_s)
+            await set_within(self._arrived, timeout_s)
         waiting = self._waiting
         return [waiting.popleft() for _ in range(min(at_most, len(waiting)))]
 
@@ -117,9 +116,7 @@ class MqttSubscriber:
     async def _keep_connected(self) -> None:
         """Send pings, and connect again whenever the connection is lost."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), 1.0)
-            if self._lost.is_set():
+            if await set_within(self._lost, 1.0):
                 log.warning("broker_lost", broker=self._settings.broker_address())
                 await self._connect_until_done()
             elif self._client is not None:
@@ -160,14 +157,11 @@ class MqttSubscriber:
         if self._version is MQTTProtocolVersion.MQTTv5:
             options = {"clean_start": False, "properties": self._session_properties()}
         # paho opens the socket and waits for TCP (and TLS): off the loop, or a dead network would stop it.
-        await asyncio.wait_for(
-            asyncio.to_thread(
-                client.connect, str(parts.hostname), parts.port or DEFAULT_PORTS[parts.scheme], KEEPALIVE_S, **options
-            ),
-            CONNECT_TIMEOUT_S,
-        )
-        _attach(client, loop)
-        await asyncio.wait_for(self._subscribed, CONNECT_TIMEOUT_S)
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await asyncio.to_thread(client.connect, str(parts.hostname), port, KEEPALIVE_S, **options)
+            _attach(client, loop)
+            await self._subscribed
         self._online = True
 
     def _new_client(self) -> Client:

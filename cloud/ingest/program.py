@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,6 +22,7 @@ from cloud.ingest.ports import Arrival, Subscriber
 from cloud.ingest.receipts import ReceiptBook
 from cloud.ingest.settings import IngestSettings
 from cloud.ingest.upkeep import upkeep_forever
+from cloud.ingest.waiting import set_within
 from cloud.ingest.writer import Writer, Written
 from protocols.identifiers import partition
 from protocols.messages import Sequenced
@@ -152,8 +152,7 @@ class Ingestor:
         self.counters.last_error = f"{type(error).__name__}: {error}"[:500]
         self._writer.forget()
         log.warning("database_away", error=self.counters.last_error, pause_s=round(pause, 2))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), pause)
+        await set_within(self._stopping, pause)
 
     def _count(self, intake: Intake, written: Written) -> None:
         counters, events = self.counters, written.events

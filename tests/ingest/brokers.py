@@ -54,5 +54,5 @@ async def gather(subscriber: Subscriber, count: int, timeout_s: float = 15.0) ->
 async def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
     """Wait for something that a broker or a program does in its own time."""
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - a process of its own sets no event here
             await asyncio.sleep(0.01)

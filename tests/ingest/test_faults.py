@@ -77,8 +77,10 @@ async def test_the_spool_drains_after_the_birth(writer: Writer, ask: Ask) -> Non
     """Offline, E24 was raised, cleared and raised again; the birth comes first, then the spooled reports."""
     await writer.store(read([birth(active=[("E24", NOW_MS - 2000)])]), NOW_US)
     spooled = [
-        fault(1, "E24", True, NOW_MS - 9000), fault(2, "E24", False, NOW_MS - 5000), fault(3, "E24", True, NOW_MS - 2000),
-    ]  # fmt: skip
+        fault(1, "E24", True, NOW_MS - 9000),
+        fault(2, "E24", False, NOW_MS - 5000),
+        fault(3, "E24", True, NOW_MS - 2000),
+    ]
     await writer.store(read(spooled), NOW_US)
     assert await active(ask) == ["E24"]
     genuine = [row for row in await reports(ask) if not row[3]]
