@@ -20,11 +20,7 @@ Pool = AsyncConnectionPool[AsyncConnection[tuple[object, ...]]]
 @asynccontextmanager
 async def open_pool(settings: DatabaseSettings, program: str) -> AsyncIterator[Pool]:
     """A pool for one program; `program` is shown in pg_stat_activity. Closed on leaving."""
-    pool: RECONNECT_S = 2.0
-"""After so long the pool gives up an attempt to connect; the next request begins anew, without the long pauses that its
-own back-off would have grown to while the database was away."""
-
-Pool = AsyncConnectionPool(
+    pool: Pool = AsyncConnectionPool(
         settings.url.get_secret_value(),
         kwargs={"application_name": f"firstcall-{program}", "options": "-c timezone=UTC", "autocommit": True},
         min_size=settings.pool_min,
