@@ -19,7 +19,7 @@ from edge_agent.device_loop import DeviceLoop
 from edge_agent.dispatch import Dispatch
 from edge_agent.draft import Draft, Rank
 from edge_agent.drivers import create
-from edge_agent.failures import first_cause
+from edge_agent.failures import end_tasks, first_cause
 from edge_agent.ports import Clock, Driver
 from edge_agent.settings import DeviceSettings, EdgeSettings
 from edge_agent.spool import Spool, SpoolCorrupt, open_spool
@@ -221,11 +221,13 @@ class Agent:
             self._ready.set()
             try:
                 await self._stopping.wait()
-            finally:  # also when a part has failed: what was read is not lost with it
                 self._flush()
-            await uplink.farewell(Death(at=self._now_ms(), boot=spool.boot, cause="stopped"))
-            for task in tasks:
-                task.cancel()
+                await uplink.farewell(Death(at=self._now_ms(), boot=spool.boot, cause="stopped"))
+            except asyncio.CancelledError:
+                self._flush()  # a part has failed: what was read is not lost with it
+                raise
+            finally:
+                await end_tasks(tasks)
 
     def _flush(self) -> None:
         for loop in self._loops.values():

@@ -123,7 +123,8 @@ def _explain(problem: dict[str, Any]) -> Mistake:
     if kind == "extra_forbidden":
         return Mistake(key, value, _known_keys(location))
     if kind == "value_error":
-        return Mistake(key or "the file", value, str(context["error"]))
+        text = str(context["error"])
+        return Mistake(key or "the file", value, text.rpartition("expected ")[2])
     if kind == "literal_error":
         return Mistake(key, value, str(context["expected"]))
     return Mistake(key, value, EXPECTED.get(kind) or problem["msg"][:1].lower() + problem["msg"][1:])

@@ -12,6 +12,7 @@ from typing import Self
 
 import aiomqtt
 
+from edge_agent.failures import end_tasks
 from protocols.frames import Frame, decode_frame
 from protocols.messages import (
     Birth,
@@ -73,9 +74,7 @@ class ReceiptingCloud:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await end_tasks([self._task])
 
     async def until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
         """Wait until what has arrived fulfils a condition."""

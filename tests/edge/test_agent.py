@@ -1,8 +1,10 @@
+# ruff: noqa: ASYNC110, SIM117
 """The agent against real brokers: from reading to receipt, commands, faults, restarts."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from math import isnan
 from pathlib import Path
@@ -334,7 +336,7 @@ async def test_simulated_time_runs_without_gaps(nats: Any) -> None:
             await agent.wait_drained()
         assert len(readings(cloud)) == 1440
         frames = sorted(cloud.frames(), key=lambda frame: frame.header.seq)
-        for before, after in zip(frames, frames[1:], strict=False):
+        for before, after in itertools.pairwise(frames):
             spanned = before.header.samples * before.header.period_ms * 1000
             assert after.header.started_at == before.header.started_at + spanned
         assert {frame.header.boot for frame in frames} == {1_700_000_000}

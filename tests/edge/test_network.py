@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC110
 """The agent behind a network that is cut, held and slow."""
 
 from __future__ import annotations
@@ -12,6 +13,14 @@ from edge_agent.agent import Agent
 from tests.edge.gateways import Counting, device, settings
 from tests.edge.receipting_cloud import ReceiptingCloud
 from tests.edge.test_agent import readings
+
+FOLDER = "/proc/self/fd" if os.path.exists("/proc/self/fd") else "/dev/fd"  # noqa: PTH110
+
+
+def descriptors() -> int:
+    """How many file descriptors this process has open."""
+    return len(os.listdir(FOLDER))  # noqa: PTH208
+
 
 OpenLink = Callable[[int], Awaitable[Any]]
 
@@ -43,10 +52,10 @@ async def test_a_dead_link_is_noticed_and_a_stop_does_not_wait_for_it(
     link = await faulty_link(nats.mqtt_port)
     configured = settings(link.port, tmp_path, devices=[device()], broker={"keepalive_s": 5, "connect_timeout_s": 1})
     async with ReceiptingCloud(nats.mqtt_port) as cloud, Agent(configured, drivers={"dev-1": Counting()}) as agent:
-        await cloud.until(lambda: cloud.frames())
+        await cloud.until(cloud.frames)
         link.hold()
         async with asyncio.timeout(20):
-            while agent.connected:  # noqa: ASYNC110
+            while agent.connected:
                 await asyncio.sleep(0.1)
         async with asyncio.timeout(3):
             await agent.stop()
@@ -62,15 +71,14 @@ async def test_a_broker_that_never_answers_costs_no_descriptors(tmp_path: Path) 
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     configured = settings(port, tmp_path, devices=[device()], broker={"connect_timeout_s": 0.1})
-    folder = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
     async with Agent(configured, drivers={"dev-1": Counting()}) as agent:
         async with asyncio.timeout(20):
-            while agent.counters.connect_failures < 3:  # noqa: ASYNC110
+            while agent.counters.connect_failures < 3:
                 await asyncio.sleep(0.05)
-            before = len(os.listdir(folder))
-            while agent.counters.connect_failures < 15:  # noqa: ASYNC110
+            before = descriptors()
+            while agent.counters.connect_failures < 15:
                 await asyncio.sleep(0.05)
-        assert len(os.listdir(folder)) <= before + 3
+        assert descriptors() <= before + 3
     server.close()
     await server.wait_closed()
 
