@@ -14,7 +14,7 @@ from cloud.web.console.chart_card import channel_card
 from cloud.web.console.contact import contact_card
 from cloud.web.console.frame import Frame, Visit, follow, framed
 from cloud.web.console.parts import FaultTime, box, card_title, facts, severity, text
-from cloud.web.console.words import OUTCOME, SAFETY, STATE, _, in_language, percent, problem_name
+from cloud.web.console.words import OUTCOME, SAFETY, STATE, _, in_language, lines_in_language, percent, problem_name
 from cloud.web.reads import series, tickets
 from cloud.web.reads.series import Series
 from cloud.web.reads.tickets import OPEN, Evidence, TicketDetail, TicketFile
@@ -125,11 +125,13 @@ def _say(ticket: TicketDetail) -> None:
         if hazard:
             with box("fc-after"):
                 text(hazard, "tag bad")
-        help_text = ticket.self_help and in_language(ticket.self_help)
-        if help_text:
+        tries = lines_in_language(ticket.self_help)
+        if tries:
             with box("fc-after"):
-                text(_("The customer may try: "), "quiet")
-                text(help_text)
+                text(_("The customer can safely try:"), "quiet")
+                with box("fc-try", "ol"):
+                    for line in tries:
+                        text(line, tag="li")
 
 
 def _why(evidence: Sequence[Evidence], ticket: TicketDetail) -> None:
@@ -141,13 +143,21 @@ def _why(evidence: Sequence[Evidence], ticket: TicketDetail) -> None:
             for piece in evidence:
                 with box(tag="li"):
                     text(_evidence_words(piece), "what", "div")
-                    for sentence in piece.sentences:
+                    for sentence in _spoken(piece):
                         text(sentence, "", "div")
                     with box("when"):
                         FaultTime(piece.first_seen_at, inline=True)
         reason = rank_words(ticket.rank_reason)
         if reason:
             text(_("Priority: {reason}").format(reason=reason), "quiet fc-after", "p")
+
+
+def _spoken(piece: Evidence) -> list[str]:
+    """The detector's sentences, channels named as people say them."""
+    sentences = piece.sentences
+    for channel in piece.channels:
+        sentences = [sentence.replace(channel, channel.replace("_", " ")) for sentence in sentences]
+    return sentences
 
 
 def _evidence_words(piece: Evidence) -> str:

@@ -51,12 +51,17 @@ MISSING = {
 }
 
 
-def in_language(texts: Mapping[str, Any] | None, language: str = "en") -> str:
-    """The text in a language, else in English, else in any; empty when there is none."""
+def lines_in_language(texts: Mapping[str, Any] | None, language: str = "en") -> list[str]:
+    """The lines in a language, else in English, else in any; one for a plain text, none when there is none."""
     if not texts:
-        return ""
+        return []
     found = texts.get(language) or texts.get(language[:2]) or texts.get("en") or next(iter(texts.values()))
-    return " ".join(str(t) for t in found) if isinstance(found, list) else str(found)
+    return [str(t) for t in found] if isinstance(found, list) else [str(found)]
+
+
+def in_language(texts: Mapping[str, Any] | None, language: str = "en") -> str:
+    """The same as one text; empty when there is none."""
+    return " ".join(lines_in_language(texts, language))
 
 
 def problem_name(problem: str, meaning: Mapping[str, Any] | None) -> str:
