@@ -58,7 +58,7 @@ def test_a_good_file(folder: Path) -> None:
         (("gateway =", "gatway ="), ["gateway = missing: expected a value", "gatway", "did you mean 'gateway'?"]),
         (("mqtts://", "http://"), ["broker.url = 'http://broker.example:8884': expected mqtt://host:port"]),
         (("mqtts://", "mqtts://me:secret@"), ["broker.url = ", "no user or password in the URL"]),
-        (("8884", "88840"), ["broker.url = ", "Port out of range"]),
+        (("8884", "88840"), ["broker.url = 'mqtts://broker.example:88840': expected mqtt://host:port"]),
         (('username = "gw-1"', "qos = 2"), ["broker.qos = 2: expected 0 or 1"]),
         (('username = "gw-1"', 'keepalive_s = "long"'), ["broker.keepalive_s = 'long': expected a whole number"]),
         (('username = "gw-1"', 'ca_file = "none.pem"'), ["broker.ca_file = ", "a file that exists"]),
