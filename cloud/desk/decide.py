@@ -7,7 +7,7 @@ old news; never to a former owner.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -56,6 +56,7 @@ class Outlook:
     customer_words: dict[str, str] | None
     likely_parts: list[str] | None
     owner_now: str | None
+    open_ticket_user: str | None
     heard: bool
 
     @property
@@ -95,14 +96,21 @@ def decide(case: Outlook, now: datetime, policy: Policy, fresh: bool = False) ->
     if case.missing or case.ticket_no is not None:
         return Leave()
     if case.cleared_at is not None and not (policy.replay and fresh and case.cleared_at > case.occurred_at):
-        chatters = case.raises >= policy.chatter_raises and now - case.cleared_at <= policy.over_after(case.source)
-        if not chatters:
-            return Withhold(Withheld.OVER)
-        if case.owner_now != case.user_id:
-            return Withhold(Withheld.FORMER_OWNER)
+        settled = _cleared(case, now - case.cleared_at, policy)
+        if settled is not None:
+            return settled
     if not case.heard:
         return Withhold(Withheld.STALE)
     if case.owner_now is None:
         return Withhold(Withheld.UNBOUND)
     # A fault that still stands is the present owner's, whoever had the device when it began.
     return Propose(case.owner_now)
+
+
+def _cleared(case: Outlook, clear_for: timedelta, policy: Policy) -> Decision | None:
+    """What to do about a case whose fault has cleared; None: it is chattering, and worth a ticket if all else is."""
+    if case.owner_now is not None and case.open_ticket_user == case.user_id == case.owner_now:
+        return Propose(case.owner_now)  # further evidence for a ticket that is open anyway
+    if case.raises < policy.chatter_raises or clear_for > policy.over_after(case.source):
+        return Withhold(Withheld.OVER)
+    return None if case.owner_now == case.user_id else Withhold(Withheld.FORMER_OWNER)

@@ -139,7 +139,7 @@ SELECT c.case_no, c.device_no, c.source, c.problem, c.occurred_at, c.last_raised
     c.raises, c.probability, c.horizon_hours, c.reason, c.user_id, c.gtin, c.serial, c.model, c.definition_no,
     c.missing, c.withheld, c.ticket_no, m.family, y.name AS family_name,
     d.severity::text AS severity, d.safety, d.stops, d.meaning, d.customer_words, d.likely_parts,
-    b.user_id AS owner_now,
+    b.user_id AS owner_now, t.user_id AS open_ticket_user,
     c.last_at > %(now)s - %(stale_after)s::interval
         OR EXISTS (
             SELECT FROM frame AS f
@@ -153,6 +153,8 @@ LEFT JOIN model AS m ON m.model = c.model
 LEFT JOIN appliance_family AS y ON y.family = m.family
 LEFT JOIN fault_definition AS d ON d.definition_no = c.definition_no
 LEFT JOIN binding AS b ON b.device_no = c.device_no AND upper_inf(b.known) AND b.valid @> %(now)s::timestamptz
+LEFT JOIN ticket AS t ON t.device_no = c.device_no AND t.problem = c.problem
+    AND t.state IN ('proposed', 'confirmed', 'contacted', 'scheduled')
 WHERE c.merged_into IS NULL AND (c.case_no = ANY(%(cases)s) OR c.ticket_no = ANY(%(tickets)s))
 ORDER BY c.occurred_at, c.case_no;
 
