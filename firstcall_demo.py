@@ -14,8 +14,9 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,11 +33,12 @@ from cloud.engines.ports import can_listen, free_port
 from cloud.engines.settings import EngineSettings
 from cloud.registry.importer import Origin, catalogue_folder, import_paths
 from cloud.up import ProgramEnded, Stack, UpSettings, running_stack
-from device_sim.failure.modes import Episode
 from device_sim.fleet.demo import demo_fleet
 from device_sim.fleet.population import Appliance
 from device_sim.fleet.registry_files import write_registry
-from device_sim.transport.fleet_run import Fleet, FleetSettings, Progress
+from device_sim.transport.fleet_run import Fleet, FleetSettings, Outcome, Progress
+from device_sim.transport.recordings import load
+from device_sim.transport.replay import ReplaySettings, replay, write_machine_registry
 from device_sim.transport.report import Report, report
 
 SPAN = timedelta(days=14)
@@ -48,6 +50,8 @@ CREW = "demo crew"
 CALL_AFTER = timedelta(hours=3)
 VISIT_AFTER = timedelta(hours=24)
 SETTLE_S = 4.0
+HORIZON = timedelta(hours=72)
+"""Recorded machines: a failure so soon after a ticket was meant by it."""
 
 
 @dataclass(slots=True)
@@ -58,7 +62,6 @@ class Watch:
     progress: Progress | None = None
     tickets: int = 0
     first_ticket_s: float | None = None
-    worked: set[int] = field(default_factory=set)
 
     def line(self) -> str:
         """The state of things on one line."""
@@ -74,22 +77,30 @@ class Watch:
 
 
 def demo(
+    *,
     minutes: Annotated[float, typer.Option(min=0.5, help="Length of the story; two weeks pass in it.")] = 6.0,
     headless: Annotated[bool, typer.Option("--headless", help="End by itself after the story.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the console; 0 or a taken one: any free.")] = 8080,
     devices: Annotated[int, typer.Option(min=12, max=400, help="Simulated appliances, four behind a gateway.")] = 40,
     seed: Annotated[int, typer.Option(help="Same seed, same fleet, same faults.")] = 7,
+    recorded: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Play recorded machines instead, as fast as receipts come."),
+    ] = None,
 ) -> None:
     """Run everything on this machine: engines, cloud, a simulated fleet, the console. Ctrl-C ends it."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     signal.signal(signal.SIGTERM, _as_interrupt)
     signal.signal(signal.SIGHUP, _as_interrupt)
-    began = time.monotonic()
+    watch = Watch(time.monotonic())
     home = Path(tempfile.mkdtemp(prefix="firstcall-demo-"))
     try:
         with ExitStack() as cleaning:
             cleaning.callback(_erase, home)
-            code = _run(home, Watch(began), minutes, headless=headless, port=port, devices=devices, seed=seed)
+            chosen = (
+                fleet_scenario(home, minutes, devices, seed) if recorded is None else replay_scenario(home, recorded)
+            )
+            code = _run(home, chosen, watch, headless=headless, port=port)
     except KeyboardInterrupt:
         sys.exit("stopped before the story began")
     except (ProgramEnded, EngineError, TimeoutError) as error:
@@ -97,71 +108,115 @@ def demo(
     raise typer.Exit(code)
 
 
-def _run(home: Path, watch: Watch, minutes: float, *, headless: bool, port: int, devices: int, seed: int) -> int:
+@dataclass(frozen=True)
+class Scenario:
+    """What is played. `play` is given the broker's MQTT URL, the database's URL and whom to tell of the progress.
+
+    `diagnose` says what an engineer finds at a device, given when the ticket was raised and the time of the visit;
+    None: that cannot be known yet. `lateness_s`, `tick_s`: the detector's bounds in event time.
+    """
+
+    folder: Path
+    play: Callable[[str, str, Callable[[Progress], None]], Coroutine[Any, Any, Outcome]]
+    diagnose: Callable[[str, float, float], tickets.Finding | None]
+    lateness_s: float
+    tick_s: float
+
+
+def fleet_scenario(home: Path, minutes: float, devices: int, seed: int) -> Scenario:
+    """Simulated appliances in accelerated time, with faults placed so that something happens while somebody looks."""
     end = datetime.now(UTC).timestamp() // PERIOD_S * PERIOD_S
     world, fleet = demo_fleet(seed, end - SPAN.total_seconds(), end, appliances=devices)
     speed = SPAN.total_seconds() / (minutes * 60.0)
-    write_registry(home / "registry", fleet)
-    settings = {
-        "FIRSTCALL_DESK_CLOCK": "event",
-        "FIRSTCALL_DETECT_LATENESS_S": str(round(speed * LATENESS_WALL_S)),
-        "FIRSTCALL_DETECT_TICK_S": str(round(max(60.0, speed * 0.25))),
-    }
+    folder = home / "run"
+    write_registry(folder / "registry", fleet)
+    by_device = {one.device: one for one in fleet}
+
+    def play(broker: str, database: str, watch: Callable[[Progress], None]) -> Coroutine[Any, Any, Outcome]:
+        settings = FleetSettings(broker=broker, folder=folder, speed=speed, period_s=PERIOD_S)
+        return Fleet(seed, fleet, world.span, settings).run(watch)
+
+    def diagnose(device: str, raised_at: float, visit_at: float) -> tickets.Finding | None:
+        return _seen_at(by_device.get(device), visit_at)
+
+    return Scenario(folder, play, diagnose, speed * LATENESS_WALL_S, max(60.0, speed * 0.25))
+
+
+def replay_scenario(home: Path, recorded: Path) -> Scenario:
+    """Recorded machines; a ticket is confirmed when the machine failed within the horizon after it."""
+    recordings = load(recorded)
+    settings = ReplaySettings(broker="", folder=home / "run")
+    write_machine_registry(recordings, settings)
+    failures = {one.device: one.failures for one in recordings}
+    period = max(one.period_s for one in recordings)
+
+    def play(broker: str, database: str, watch: Callable[[Progress], None]) -> Coroutine[Any, Any, Outcome]:
+        return replay(recordings, replace(settings, broker=broker, database=database), watch)
+
+    def diagnose(device: str, raised_at: float, visit_at: float) -> tickets.Finding | None:
+        for failure in failures.get(device, ()):
+            if raised_at <= failure.at + 86_400.0 and failure.at <= raised_at + HORIZON.total_seconds():
+                known_at = failure.at + 86_400.0
+                return _confirmed(None, failure.name, known_at) if visit_at >= known_at else None
+        over = raised_at + HORIZON.total_seconds() + 86_400.0
+        return tickets.Finding(tickets.Outcome.NO_FAULT_FOUND, found_at=_when(over)) if visit_at >= over else None
+
+    return Scenario(settings.folder, play, diagnose, lateness_s=12 * period, tick_s=min(period, 3600.0))
+
+
+def _run(home: Path, scenario: Scenario, watch: Watch, *, headless: bool, port: int) -> int:
     with running_stack(
         UpSettings(),
         EngineSettings(home=home / "var"),
         console_port=port if port and can_listen(port) else free_port(),
-        environment=settings,
-        prepare=lambda url: asyncio.run(_import_registry(url, home / "registry")),
+        environment={
+            "FIRSTCALL_DESK_CLOCK": "event",
+            "FIRSTCALL_DETECT_LATENESS_S": f"{scenario.lateness_s:.0f}",
+            "FIRSTCALL_DETECT_TICK_S": f"{scenario.tick_s:.0f}",
+        },
+        prepare=lambda url: asyncio.run(_import_registry(url, scenario.folder / "registry")),
         tell=_tell,
     ) as stack:
         stack.wait_until_ready(60, _tell)
         _tell(f"the console is at {stack.console_url}")
-        playing = FleetSettings(
-            broker=stack.broker.mqtt_url or "", folder=home / "fleet", speed=speed, period_s=PERIOD_S
-        )
-        story = Story(stack, Fleet(seed, fleet, world.span, playing), fleet, watch, playing.folder)
-        return asyncio.run(story.tell(headless=headless))
+        return asyncio.run(Story(stack, scenario, watch).tell(headless=headless))
 
 
 class Story:
-    """The running demo: fleet, crew and watch over one stack."""
+    """The running demo: player, crew and watch over one stack."""
 
-    def __init__(self, stack: Stack, player: Fleet, fleet: tuple[Appliance, ...], watch: Watch, folder: Path) -> None:
+    def __init__(self, stack: Stack, scenario: Scenario, watch: Watch) -> None:
         self._stack = stack
-        self._player = player
-        self._fleet = fleet
+        self._scenario = scenario
         self._watch = watch
-        self._folder = folder
         self._stop = asyncio.Event()
 
     async def tell(self, *, headless: bool) -> int:
         """Play the story to its end, or until a signal; print the summary. Returns the exit status."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
-        playing = asyncio.create_task(self._player.run(self._saw), name="fleet")
-        beside = [asyncio.create_task(part, name=name) for name, part in self._side_parts().items()]
+        url = self._stack.database.url
+        player = self._scenario.play(self._stack.broker.mqtt_url or "", url, self._saw)
+        playing = asyncio.create_task(player, name="player")
+        parts = {"crew": Crew(url, self._scenario, self._watch).work(), "checks": self._check(), "show": self._show()}
+        beside = [asyncio.create_task(part, name=name) for name, part in parts.items()]
         try:
-            await self._until_done([playing, *beside], playing, headless=headless)
+            await self._until_done(playing, beside, headless=headless)
             return await self._sum_up()
         finally:
             for task in (playing, *beside):
                 task.cancel()
             await asyncio.gather(playing, *beside, return_exceptions=True)
 
-    def _side_parts(self) -> dict[str, Any]:
-        crew = Crew(self._stack.database.url, {one.device: one for one in self._fleet}, self._player, self._watch)
-        return {"crew": crew.work(), "checks": self._check(), "progress": self._show()}
-
-    async def _until_done(self, parts: list[asyncio.Task[Any]], playing: asyncio.Task[Any], *, headless: bool) -> None:
+    async def _until_done(self, playing: asyncio.Task[Any], beside: list[asyncio.Task[Any]], *, headless: bool) -> None:
         stopping = asyncio.create_task(self._stop.wait(), name="signal")
         try:
-            await asyncio.wait({stopping, *parts}, return_when=asyncio.FIRST_COMPLETED)
-            _raise_if_failed(parts)
+            await asyncio.wait({stopping, playing, *beside}, return_when=asyncio.FIRST_COMPLETED)
+            _raise_if_failed([playing, *beside])
             if playing.done() and not headless and not self._stop.is_set():
                 _tell("the story is over; the console stays until Ctrl-C")
-                await asyncio.wait({stopping, *parts[1:]}, return_when=asyncio.FIRST_COMPLETED)
-                _raise_if_failed(parts)
+                await asyncio.wait({stopping, *beside}, return_when=asyncio.FIRST_COMPLETED)
+                _raise_if_failed(beside)
             if not playing.done():
                 playing.cancel()
                 await asyncio.gather(playing, return_exceptions=True)
@@ -170,7 +225,7 @@ class Story:
 
     async def _sum_up(self) -> int:
         await asyncio.sleep(SETTLE_S)  # the last frames are committed; detector and desk follow within a second or two
-        result = await asyncio.to_thread(report, self._folder, self._stack.database.url)
+        result = await asyncio.to_thread(report, self._scenario.folder, self._stack.database.url)
         _print_summary(result, self._watch)
         return 0 if result.nothing_lost else 1
 
@@ -193,15 +248,11 @@ class Story:
 
 
 class Crew:
-    """Phone agents and engineers: they confirm, call, visit and report what they find, in simulated time.
+    """Phone agents and engineers: they confirm, call, visit and report what they find, in event time."""
 
-    An engineer sees what is wrong with the appliance itself: the ground truth of the device, and nothing else of it.
-    """
-
-    def __init__(self, url: str, fleet: dict[str, Appliance], player: Fleet, watch: Watch) -> None:
+    def __init__(self, url: str, scenario: Scenario, watch: Watch) -> None:
         self._url = url
-        self._fleet = fleet
-        self._player = player
+        self._scenario = scenario
         self._watch = watch
 
     async def work(self) -> None:
@@ -217,40 +268,44 @@ class Crew:
         if self._watch.tickets and self._watch.first_ticket_s is None:
             self._watch.first_ticket_s = time.monotonic() - self._watch.began
             _tell(f"the first proactive ticket is on the screen after {self._watch.first_ticket_s:.0f} s")
-        now = datetime.fromtimestamp(self._player.clock.now(), UTC)
+        if self._watch.progress is None:
+            return
+        now = datetime.fromtimestamp(self._watch.progress.at, UTC)
         for card in await tickets.list_open(connection, at_most=200):
             with suppress(DeskError):  # somebody at the console was faster, or the desk withdrew it
                 await self._step(connection, card, now)
 
     async def _step(self, connection: AsyncConnection[Any], card: tickets.TicketCard, now: datetime) -> None:
         age = now - card.raised_at
-        visit = card.raised_at + VISIT_AFTER
         if card.state == "proposed" and age > CALL_AFTER / 2:
             await tickets.confirm(connection, card.ticket_no, CREW, "the readings speak for it", at=now)
         elif card.state == "confirmed" and age > CALL_AFTER:
             await tickets.contact(connection, card.ticket_no, CREW, at=now)
         elif card.state == "contacted":
-            await tickets.schedule(connection, card.ticket_no, CREW, visit, at=now)
-        elif card.state == "scheduled" and now >= visit:
-            await tickets.resolve(connection, card.ticket_no, CREW, self._finding(card.device, now), at=now)
-
-    def _finding(self, device: str, now: datetime) -> tickets.Finding:
-        wrong = _fault_of(self._fleet.get(device), now.timestamp())
-        if wrong is None:
-            return tickets.Finding(tickets.Outcome.NO_FAULT_FOUND, found_at=now)
-        return tickets.Finding(
-            tickets.Outcome.FAULT_CONFIRMED,
-            code=self._fleet[device].model.codes.get(wrong.mode.kind, wrong.mode.code),
-            part=wrong.mode.part,
-            found_at=now,
-        )
+            await tickets.schedule(connection, card.ticket_no, CREW, card.raised_at + VISIT_AFTER, at=now)
+        elif card.state == "scheduled" and age >= VISIT_AFTER:
+            found = self._scenario.diagnose(card.device, card.raised_at.timestamp(), now.timestamp())
+            if found is not None:
+                await tickets.resolve(connection, card.ticket_no, CREW, found, at=now)
 
 
-def _fault_of(appliance: Appliance | None, at: float) -> Episode | None:
+def _seen_at(appliance: Appliance | None, visit_at: float) -> tickets.Finding:
+    """What an engineer sees with their own eyes: a fault that is there, or was until a day ago."""
     for episode in () if appliance is None else appliance.life.episodes:
-        if episode.onset <= at and (episode.ended_at is None or at < episode.ended_at + VISIT_AFTER.total_seconds()):
-            return episode
-    return None
+        ended = episode.ended_at
+        if episode.onset <= visit_at and (ended is None or visit_at < ended + 86_400.0):
+            assert appliance is not None
+            code = appliance.model.codes.get(episode.mode.kind, episode.mode.code)
+            return _confirmed(code, episode.mode.part, visit_at)
+    return tickets.Finding(tickets.Outcome.NO_FAULT_FOUND, found_at=_when(visit_at))
+
+
+def _confirmed(code: str | None, part: str, found_at: float) -> tickets.Finding:
+    return tickets.Finding(tickets.Outcome.FAULT_CONFIRMED, code=code, part=part, found_at=_when(found_at))
+
+
+def _when(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
 
 
 async def _import_registry(url: str, folder: Path) -> None:
@@ -268,7 +323,10 @@ def _print_summary(result: Report, watch: Watch) -> None:
         ("still in a spool, dropped, dead letters", f"{frames.waiting}, {frames.dropped}, {frames.dead}"),
         ("faults injected, of them failed", f"{seen.faults}, {seen.failures}"),
         ("tickets raised, the first", f"{seen.tickets}, {first}"),
-        ("failures with a ticket before", f"{seen.failures_with_ticket_before} of {seen.failures}"),
+        (
+            "failures with a ticket before, a day before",
+            f"{seen.failures_with_ticket_before}, {seen.failures_with_ticket_a_day_before} of {seen.failures}",
+        ),
         ("called before the customer noticed", f"{seen.called_before_noticed} of {seen.noticed}"),
         ("median lead time", lead),
         ("false tickets", f"{seen.false_tickets}"),

@@ -27,11 +27,12 @@ HEALTH_EVERY = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A finding on its way to the engine. `part` was replaced at the visit, if any."""
+    """A finding on its way to the engine. `part` was replaced at the visit, if any; `upkeep`: and that is all."""
 
     finding_no: int
     outcome: Outcome
     part: str = ""
+    upkeep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ class Pipeline:
             if isinstance(note, CohortNote):
                 self.intake.cohorts[note.device] = note.cohort
             else:
-                self.engine.learn(note.outcome)
+                if not note.upkeep:
+                    self.engine.learn(note.outcome)
                 if note.part:
                     replaced.append(DeviceEvent(start, note.outcome.device, EventKind.PART_REPLACED, note.part))
             run.taken.append(Taken(tick.number, note))

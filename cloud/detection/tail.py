@@ -154,4 +154,6 @@ def _lesson(row: Row) -> Lesson:
     finding_no, device, outcome, kind, at, known_at, unasked, part = row
     # A failure that nobody foresaw was told by the customer: it was found because it happened, not because we looked.
     verdict = Verdict.FAILURE if unasked and outcome == "fault_confirmed" else Verdict(outcome)
-    return Lesson(finding_no, Outcome(device, at, known_at, verdict, kind), part or "")
+    # A part that was replaced though nothing was wrong, unasked, is upkeep: it says nothing about what was seen before.
+    upkeep = unasked and outcome == "no_fault_found" and bool(part)
+    return Lesson(finding_no, Outcome(device, at, known_at, verdict, kind), part or "", upkeep)
