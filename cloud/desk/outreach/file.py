@@ -1,0 +1,183 @@
+"""An outreach with all that a decision and a message about it take, read in one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, dict_row
+
+from cloud.db import queries
+from cloud.desk.outreach.compose import ASKING, PROACTIVE, Facts, Offer
+from cloud.desk.outreach.hours import QuietHours
+from cloud.desk.outreach.ladder import Attempt, Channel, Situation, one_channel
+from cloud.desk.outreach.settings import OutreachSettings
+from cloud.locale.catalogues import Words, words
+
+Connection = AsyncConnection[Any]
+SQL = queries.load("outreach")
+
+SAFE_TO_HELP = ("none", "water")  # [K] where gas, current or heat endangers, nobody is told to try something first
+DANGEROUS = ("gas", "electric")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """The row of query `case_file`."""
+
+    outreach_no: int
+    ticket_no: int
+    step_no: int
+    purpose: str
+    user_id: str
+    outreach_state: str
+    ticket_state: str
+    device_no: int
+    problem: str
+    severity: str
+    safety: str
+    customer_words: dict[str, str]
+    self_help: dict[str, list[str]] | None
+    gtin: str
+    serial: str
+    family: str
+    family_name: dict[str, str] | None
+    locale: str
+    time_zone: str
+    erased: bool
+    household: str
+    quiet_from: time
+    quiet_until: time
+    urgent_any_hour: bool
+    not_before: datetime | None
+    preferred_channel: str | None
+    owner: bool
+    overtaken: bool
+    answered: bool
+    answered_on: Channel | None
+    self_help_spent: bool
+    now: datetime
+
+    @property
+    def urgent(self) -> bool:
+        """Critical, or dangerous to people: patience is short."""
+        return self.severity == "critical" or self.safety in DANGEROUS
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The customer's time zone; UTC where it is not known."""
+        try:
+            return ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            return ZoneInfo("UTC")
+
+    @property
+    def words(self) -> Words:
+        """The customer's language."""
+        return words(self.locale)
+
+    @property
+    def helps_itself(self) -> bool:
+        """Whether the customer is asked to try something first."""
+        if self.purpose not in ("first_call", "reminder") or self.self_help_spent or self.safety not in SAFE_TO_HELP:
+            return False
+        return bool(self.words.pick(self.self_help))
+
+    def key(self, channel: Channel) -> str:
+        """What makes delivery idempotent: ticket, step, channel; and the purpose where a step has several."""
+        tail = "" if self.purpose in ("first_call", "new_time", "appointment", "closing") else f"-{self.purpose}"
+        return f"t{self.ticket_no}-s{self.step_no}-{channel}{tail}"
+
+    def page_url(self, public_url: str) -> str:
+        """The product's own page, by its GS1 Digital Link path."""
+        return f"{public_url}/01/{self.gtin}/21/{self.serial}"
+
+
+async def read_file(connection: Connection, outreach_no: int) -> CaseFile:
+    """One outreach. LookupError if there is none."""
+    async with connection.cursor(row_factory=class_row(CaseFile)) as cursor:
+        await cursor.execute(SQL["case_file"], {"outreach_no": outreach_no})
+        found = await cursor.fetchone()
+    if found is None:
+        raise LookupError(f"there is no outreach {outreach_no}")
+    return found
+
+
+async def read_situation(
+    connection: Connection, case: CaseFile, settings: OutreachSettings, served: frozenset[Channel]
+) -> Situation:
+    """What the planner takes; `served` are the channels that have a provider."""
+    reachable = await _column(connection, "reachable", {"user_id": case.user_id})
+    attempts = await _attempts(connection, case.outreach_no)
+    rungs = settings.rungs(urgent=case.urgent, preferred=case.preferred_channel)
+    asks = case.purpose in ASKING
+    if not asks or case.purpose == "reminder":
+        rungs = one_channel(rungs, attempts, case.answered_on)
+    proactive = case.purpose in PROACTIVE
+    household = {
+        "household": case.household,
+        "outreach_no": case.outreach_no,
+        "now": case.now,
+        "within": settings.cap.within,
+    }
+    return Situation(
+        now=case.now,
+        rungs=rungs,
+        usable=served & frozenset(reachable),
+        attempts=attempts,
+        quiet=QuietHours(case.zone, case.quiet_from, case.quiet_until),
+        disregard_quiet=case.urgent and case.urgent_any_hour and case.purpose in PROACTIVE,
+        cap=settings.cap if proactive else None,
+        household_sends=tuple(await _column(connection, "household_sends", household)) if proactive else (),
+        wants_answer=asks,
+        answered=asks and case.answered,
+        stopped=case.erased,
+        overtaken=case.overtaken or (asks and case.ticket_state not in ("confirmed", "contacted")),
+        owner=case.owner,
+        not_before=case.not_before if asks else None,
+    )
+
+
+async def read_facts(connection: Connection, case: CaseFile, settings: OutreachSettings) -> Facts:
+    """What a message is made of, in the customer's language."""
+    of_ticket = {"ticket_no": case.ticket_no}
+    said = case.words
+    steps = tuple(said.pick(case.self_help, [])) if case.helps_itself else ()
+    booked = await _offers(connection, "appointment", of_ticket) if case.purpose == "appointment" else []
+    if case.purpose == "appointment" and not booked:  # agreed by a person, without an engineer's slot
+        booked = await _offers(connection, "appointment_of_ticket", of_ticket)
+    gentle = await _column(connection, "gentle_until", of_ticket) if case.purpose == "appointment" else []
+    return Facts(
+        purpose=case.purpose,
+        company=settings.company,
+        appliance=str(said.pick(case.family_name, case.family)).lower(),
+        seen=str(said.pick(case.customer_words)),
+        zone=case.zone,
+        page_url=case.page_url(settings.public_url),
+        steps=steps,
+        offers=tuple(await _offers(connection, "offers", of_ticket)) if case.purpose in ASKING and not steps else (),
+        appointment=booked[0] if booked else None,
+        gentle_until=gentle[0] if gentle else None,
+        danger=case.safety,
+    )
+
+
+async def _attempts(connection: Connection, outreach_no: int) -> tuple[Attempt, ...]:
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(SQL["attempts"], {"outreach_no": outreach_no})
+        rows = await cursor.fetchall()
+    return tuple(Attempt(**row) for row in rows)
+
+
+async def _offers(connection: Connection, query: str, parameters: dict[str, Any]) -> list[Offer]:
+    async with connection.cursor(row_factory=class_row(Offer)) as cursor:
+        await cursor.execute(SQL[query], parameters)
+        return await cursor.fetchall()
+
+
+async def _column(connection: Connection, query: str, parameters: dict[str, Any]) -> list[Any]:
+    cursor = await connection.execute(SQL[query], parameters)
+    return [row[0] for row in await cursor.fetchall()]
