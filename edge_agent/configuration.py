@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from edge_agent.drivers import UnknownDriver, create
+from edge_agent.drivers import UnknownDriver, create, names
 from edge_agent.settings import EdgeSettings
 
 PASSWORD_VARIABLE = "FIRSTCALL_EDGE_PASSWORD"  # noqa: S105 - the variable's name, not a password
@@ -174,8 +174,9 @@ def _elsewhere(settings: EdgeSettings) -> list[Mistake]:
     for place, device in enumerate(settings.devices, 1):
         try:
             create(device.driver, device.id, device.options)
-        except UnknownDriver as error:
-            mistakes.append(Mistake(f"devices[{place}].driver", repr(device.driver), str(error)))
+        except UnknownDriver:
+            known = f"an installed driver: {', '.join(names())}"
+            mistakes.append(Mistake(f"devices[{place}].driver", repr(device.driver), known))
         except ValueError as error:
             mistakes.append(Mistake(f"devices[{place}].options", _show((), device.options), str(error)))
     if not settings.devices:

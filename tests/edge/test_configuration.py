@@ -63,7 +63,10 @@ def test_a_good_file(folder: Path) -> None:
         (('username = "gw-1"', 'keepalive_s = "long"'), ["broker.keepalive_s = 'long': expected a whole number"]),
         (('username = "gw-1"', 'ca_file = "none.pem"'), ["broker.ca_file = ", "a file that exists"]),
         (('username = "gw-1"', 'key_file = "a.key"'), ["broker = {", "belong together"]),
-        (('driver = "recorded"', 'driver = "modbus"'), ["devices[1].driver = 'modbus'", "there is recorded"]),
+        (
+            ('driver = "recorded"', 'driver = "modbus"'),
+            ["devices[1].driver = 'modbus': expected an installed driver: "],
+        ),
         (("washer.csv", "dryer.csv"), ["devices[1].options = {file, loop}", "is not there"]),
         (("loop = true", "lop = true"), ["devices[1].options", "lop"]),
         (("temperature = 0.5", "temperature = -1"), ["devices[1].sampling.deadbands.temperature = -1"]),

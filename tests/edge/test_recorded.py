@@ -100,7 +100,7 @@ def test_drivers_are_found_by_name() -> None:
     register("counting-in-a-test", lambda _device, _options: Counting())
     assert isinstance(create("counting-in-a-test", "d", {}), Counting)
     assert {"recorded", "counting-in-a-test"} <= set(names())
-    with pytest.raises(UnknownDriver, match="no driver 'modbus'; there is .*recorded"):
+    with pytest.raises(UnknownDriver, match=r"no driver 'modbus'; there is .*recorded"):
         create("modbus", "d", {})
     with pytest.raises(ValueError, match="file: Field required"):
         create("recorded", "d", {})
