@@ -16,6 +16,7 @@ from cloud.ingest.batcher import Batcher
 from cloud.ingest.counters import Counters
 from cloud.ingest.database_errors import is_permanent
 from cloud.ingest.health import report_forever
+from cloud.ingest.hourly import HourlyBook
 from cloud.ingest.intake import Intake, Poison, TopicReader, read_batch, rejection
 from cloud.ingest.opening import open_subscriber
 from cloud.ingest.ports import Arrival, Subscriber
@@ -40,7 +41,8 @@ class Ingestor:
         self.counters = Counters()
         self._settings = settings
         self._subscriber = subscriber
-        self._writer = Writer(pool)
+        self.hourly = HourlyBook()
+        self._writer = Writer(pool, self.hourly)
         self._topics = TopicReader()
         self._receipts = ReceiptBook()
         self._receipts_due = asyncio.Event()
@@ -225,7 +227,7 @@ async def run(
         tasks: Sequence[Awaitable[object]] = (
             ingestor.run(),
             report_forever(pool, settings, ingestor.counters, subscriber),
-            upkeep_forever(pool, settings),
+            upkeep_forever(pool, settings, ingestor.hourly),
             stopping.wait(),
         )
         running = [asyncio.ensure_future(task) for task in tasks]

@@ -14,6 +14,7 @@ from cloud.db.pool import Pool
 from cloud.db.queries import load
 from cloud.ingest.copy_rows import SIGNATURE, TRAILER, copy_rows
 from cloud.ingest.events import Stored, learn_devices_of_births, store_events
+from cloud.ingest.hourly import HourlyBook
 from cloud.ingest.identities import Identities
 from cloud.ingest.intake import Intake
 from protocols.messages import payload_digest
@@ -48,8 +49,10 @@ def instant(at_us: int) -> datetime:
 class Writer:
     """Stores batches. Remembers numbers of devices and which weeks have a partition; not re-entrant."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, hourly: HourlyBook | None = None) -> None:
+        """`hourly` is told of what was stored, for the roll-ups."""
         self._pool = pool
+        self._hourly = hourly or HourlyBook()
         self._identities = Identities()
         self._weeks: set[int] = set()
         self._batch_numbers: list[int] = []
@@ -97,12 +100,14 @@ class Writer:
         await learn_devices_of_births(connection, self._identities, intake)
         await self._ensure_partitions(connection, intake)
         batch_no = await self._next_batch_number(connection)
-        async with connection.transaction():
-            frames = await self._copy_frames(connection, intake, batch_no, now_us, staged=staged)
-            events = await store_events(connection, self._identities, intake, batch_no, instant(now_us))
-            await _file_dead_letters(connection, intake)
-            if frames or events.fault_reports:
-                await self._finish(connection, intake, batch_no, frames, events)
+        self._hourly.reserve(batch_no)
+        try:
+            frames, events = await self._store_in_transaction(connection, intake, batch_no, now_us, staged=staged)
+            if frames and frames == intake.frames:
+                numbers = [self._numbers(intake, block.columns["place"])[0] for block in intake.blocks]
+                self._hourly.add(batch_no, intake.blocks, numbers)
+        finally:
+            self._hourly.release(batch_no)
         points = sum([block.readings.size for block in intake.blocks])
         return Written(
             frames=frames,
@@ -111,6 +116,17 @@ class Writer:
             duplicates=intake.frames - frames + events.duplicates,
             dead_letters=len(intake.poison),
         )
+
+    async def _store_in_transaction(
+        self, connection: Connection, intake: Intake, batch_no: int, now_us: int, *, staged: bool
+    ) -> tuple[int, Stored]:
+        async with connection.transaction():
+            frames = await self._copy_frames(connection, intake, batch_no, now_us, staged=staged)
+            events = await store_events(connection, self._identities, intake, batch_no, instant(now_us))
+            await _file_dead_letters(connection, intake)
+            if frames or events.fault_reports:
+                await self._finish(connection, intake, batch_no, frames, events)
+        return frames, events
 
     async def _ensure_partitions(self, connection: Connection, intake: Intake) -> None:
         weeks: set[int] = set()

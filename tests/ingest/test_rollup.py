@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cloud.db.pool import Pool
+from cloud.ingest.hourly import HourlyBook
 from cloud.ingest.rollup import roll_up, roll_up_all
 from cloud.ingest.settings import IngestSettings
 from cloud.ingest.upkeep import keep_house
@@ -90,3 +91,53 @@ async def test_compression_is_left_alone_where_the_licence_lacks_it(pool: Pool, 
     await writer.store(read([telemetry(frame(1, NOW_MS - 400 * 86_400_000))]), NOW_US)
     await keep_house(pool, IngestSettings(compress_after_days=7))
     assert await ask("SELECT count(*) FROM frame") == [(1,)]
+
+
+async def test_summed_up_while_storing_as_from_the_frames(pool: Pool, ask: Ask) -> None:
+    """The ingestor's own sums, another ingestor's batches and a redelivery: the same as computed from samples."""
+    random_ = random.Random(5)
+    book = HourlyBook()
+    ours, another = Writer(pool, book), Writer(pool)
+    frames = [
+        telemetry(
+            frame(
+                seq,
+                NOW_MS - 5 * HOUR_MS + seq * 500_000,
+                [random_.choice([math.nan, random_.gauss(0, 9)]) for _ in range(2 * random_.randint(1, 12))],
+                period_ms=random_.choice([1000, 300_000]),
+                freeze=seq % 9 == 0,
+            ),
+            f"dev-{seq % 3}",
+        )
+        for seq in range(60)
+    ]
+    await another.store(read(frames[:10]), NOW_US)
+    await ours.store(read(frames[10:30]), NOW_US)
+    await ours.store(read(frames[25:40]), NOW_US)
+    assert await roll_up_all(pool, book) == 3
+    await ours.store(read(frames[40:55]), NOW_US)
+    await another.store(read(frames[55:]), NOW_US)
+    assert await roll_up_all(pool) == 2  # another process was faster
+    assert await roll_up_all(pool, book) == 0
+    await ours.store(read([telemetry(frame(99, NOW_MS - HOUR_MS))]), NOW_US)
+    assert await roll_up_all(pool, book) == 1
+    rolled = await ask("SELECT device_no, channel, hour, low, mean, high, readings FROM rollup_hour ORDER BY 1, 2, 3")
+    expected = await ask(
+        "SELECT device_no, channel, date_trunc('hour', at, 'UTC') AS hour, min(value), avg(value), max(value), count(*)"
+        " FROM sample GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    )
+    assert [row[:4] + row[5:] for row in rolled] == [row[:4] + row[5:] for row in expected]
+    assert [row[4] for row in rolled] == pytest.approx([row[4] for row in expected], abs=1e-5)
+    assert len(rolled) > 30
+
+
+async def test_batches_behind_a_transaction_that_still_runs_wait(pool: Pool, ask: Ask) -> None:
+    book = HourlyBook()
+    ours = Writer(pool, book)
+    async with pool.connection() as slow, slow.transaction():
+        await slow.execute("SELECT pg_current_xact_id()")
+        await ours.store(read([telemetry(frame(1))]), NOW_US)
+        assert await roll_up(pool, book) == 0
+        await ours.store(read([telemetry(frame(2))]), NOW_US)
+    assert await roll_up_all(pool, book) == 2
+    assert [row[5] for row in await ask(HOURS)] == [4, 4]

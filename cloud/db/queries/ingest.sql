@@ -216,8 +216,44 @@ WHERE b.committed_at < now() - interval '7 days'
     AND NOT EXISTS (SELECT FROM tail_cursor AS c WHERE (c.xid, c.batch_no) < (b.xid, b.batch_no))
     AND EXISTS (SELECT FROM tail_cursor)
 
--- name: roll_up
-SELECT roll_up('rollup', %(at_most)s::int)
+-- name: start_cursor
+INSERT INTO tail_cursor (consumer) VALUES (%s) ON CONFLICT DO NOTHING
+
+-- name: take_cursor
+SELECT xid::text, batch_no FROM tail_cursor WHERE consumer = %s FOR UPDATE SKIP LOCKED
+
+-- name: next_batches
+SELECT xid::text, batch_no, first_at, last_at FROM committed_batches(%s::text::xid8, %s::bigint, %s::int)
+
+-- name: any_passed
+SELECT EXISTS (
+    SELECT FROM ingest_batch WHERE batch_no = ANY(%s::bigint[]) AND (xid, batch_no) <= (%s::text::xid8, %s::bigint)
+)
+
+-- name: move_cursor
+UPDATE tail_cursor SET xid = %s::text::xid8, batch_no = %s WHERE consumer = %s
+
+-- name: roll_up_frames
+INSERT INTO channel_rollup AS known SELECT * FROM hourly(%s::bigint[], %s::timestamptz, %s::timestamptz)
+ON CONFLICT (device_no, hour, channel_set, place) DO UPDATE SET
+    low = least(known.low, excluded.low),
+    high = greatest(known.high, excluded.high),
+    mean = (known.mean * known.readings + excluded.mean * excluded.readings) / (known.readings + excluded.readings),
+    readings = known.readings + excluded.readings
+
+-- name: make_rollup_staging
+CREATE TEMPORARY TABLE IF NOT EXISTS rollup_staging (LIKE channel_rollup) ON COMMIT DELETE ROWS
+
+-- name: copy_rollup_staging
+COPY rollup_staging (device_no, channel_set, place, hour, low, mean, high, readings) FROM STDIN (FORMAT binary)
+
+-- name: merge_rollup_staging
+INSERT INTO channel_rollup AS known SELECT * FROM rollup_staging
+ON CONFLICT (device_no, hour, channel_set, place) DO UPDATE SET
+    low = least(known.low, excluded.low),
+    high = greatest(known.high, excluded.high),
+    mean = (known.mean * known.readings + excluded.mean * excluded.readings) / (known.readings + excluded.readings),
+    readings = known.readings + excluded.readings
 
 -- name: compress_after
 SELECT compress_frames(%s * interval '1 day')

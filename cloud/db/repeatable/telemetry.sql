@@ -103,7 +103,7 @@ FROM channel_rollup AS r
 LEFT JOIN channel_set AS s USING (device_no, channel_set)
 GROUP BY r.device_no, r.hour, coalesce(s.names[r.place + 1], '#' || (r.place + 1));
 
--- Low, mean, high and count a channel and hour of these batches' frames. Freeze frames repeat what regular frames
+-- Low, mean, high and count a channel and hour of these batches' frames: what a roll-up adds. Freeze frames repeat what regular frames
 -- hold and are left out, as is NaN ("no reading").
 CREATE OR REPLACE FUNCTION hourly(batches bigint[], first_at timestamptz, last_at timestamptz)
 RETURNS TABLE (device_no int, channel_set bigint, place smallint, hour timestamptz,
@@ -117,39 +117,6 @@ LANGUAGE sql STABLE AS $$
         AND f.flags & 1 = 0 AND r.value <> 'NaN'
     GROUP BY 1, 2, 3, 4
 $$;
-
--- Count the next committed batches into the roll-ups, each exactly once: the consumer's cursor moves in the same
--- transaction. Returns how many batches; 0 also when another session is at it.
-CREATE OR REPLACE FUNCTION roll_up(consumer_name text, at_most int) RETURNS int
-LANGUAGE plpgsql AS $$
-DECLARE
-    position tail_cursor;
-    batches ingest_batch[];
-BEGIN
-    INSERT INTO tail_cursor (consumer) VALUES (consumer_name) ON CONFLICT DO NOTHING;
-    SELECT * INTO position FROM tail_cursor WHERE consumer = consumer_name FOR UPDATE SKIP LOCKED;
-    IF position.consumer IS NULL THEN
-        RETURN 0;
-    END IF;
-    batches := ARRAY(SELECT b FROM committed_batches(position.xid, position.batch_no, at_most) AS b);
-    IF cardinality(batches) = 0 THEN
-        RETURN 0;
-    END IF;
-    INSERT INTO channel_rollup AS known (device_no, channel_set, place, hour, low, mean, high, readings)
-    SELECT h.* FROM (SELECT array_agg(b.batch_no) AS numbers, min(b.first_at) AS first_at, max(b.last_at) AS last_at
-            FROM unnest(batches) AS b) AS s
-        CROSS JOIN LATERAL hourly(s.numbers, s.first_at, s.last_at) AS h
-    ON CONFLICT (device_no, hour, channel_set, place) DO UPDATE SET
-        low = least(known.low, excluded.low),
-        high = greatest(known.high, excluded.high),
-        mean = (known.mean * known.readings + excluded.mean * excluded.readings)
-            / (known.readings + excluded.readings),
-        readings = known.readings + excluded.readings;
-    UPDATE tail_cursor SET xid = (batches[cardinality(batches)]).xid,
-        batch_no = (batches[cardinality(batches)]).batch_no
-    WHERE consumer = consumer_name;
-    RETURN cardinality(batches);
-END $$;
 
 -- Compress chunks older than `age` where TimescaleDB's licence in force has compression; elsewhere nothing happens.
 -- Returns how many chunks were compressed.
