@@ -103,6 +103,20 @@ def test_a_ticket_appears_and_nothing_is_lost_or_left_behind(start_demo: type[De
     assert_nothing_left(demo, processes, port)
 
 
+@pytest.mark.recorded
+def test_recorded_machines_travel_the_whole_chain(start_demo: type[Demo], recorded_data: Path) -> None:
+    demo = start_demo("--recorded", str(recorded_data / "azure_pdm"))
+    assert demo.process.wait(240) == 0, demo.said
+    sent, committed, lost = (int(n) for n in re.search(r"lost +(\d+) / (\d+) / (\d+)", demo.said).groups())
+    assert (sent, committed, lost) == (21_600, 21_600, 0)
+    foreseen, a_day_before, failures = (
+        int(n) for n in re.search(r"a day before +(\d+), (\d+) of (\d+)", demo.said).groups()
+    )
+    assert failures == 15
+    assert foreseen >= a_day_before > 0
+    print(demo.said[-900:])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_a_summary(start_demo: type[Demo], number: signal.Signals) -> None:
     demo = start_demo("--minutes", "5", "--devices", "12")
