@@ -78,6 +78,7 @@ class TimescaleServer:
         """Make the data directory at the first start; wait until the server answers."""
         home = self._home()
         if not home.exists():
+            _clear_after_killed_runs(self._root)
             self._make_cluster(home)
         port = self._port = self._port or free_port()
         settings = {**SETTINGS, "port": str(port)}
@@ -130,6 +131,13 @@ class TimescaleServer:
         outcome = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
         if outcome.returncode:
             raise EngineStartError(f"initdb in {self._root} failed:\n{outcome.stderr}")
+
+
+def _clear_after_killed_runs(root: Path) -> None:
+    """Delete the data of runs that were killed before they could."""
+    for home in (root / "var/lib").glob("firstcall-*-*"):
+        if not Path("/proc", home.name.split("-")[1]).exists():
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def _postgres_ids(root: Path) -> tuple[int, int]:
