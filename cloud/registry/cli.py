@@ -56,6 +56,19 @@ def show(
     typer.echo(json.dumps(_mended(_show(device)), indent=2, default=str, ensure_ascii=False))
 
 
+@app.command("new-key")
+def new_key(path: Annotated[Path, typer.Argument(help="A file that is not there yet.")]) -> None:
+    """Make a master key for personal data, in a new file that only its owner can read. Back it up apart."""
+    from cloud.registry.keys import MasterKey
+
+    try:
+        key = MasterKey.make_file(path)
+    except OSError as error:
+        typer.echo(f"{path}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{path}: master key {key.fingerprint}; name it in FIRSTCALL_REGISTRY_MASTER_KEY_FILE")
+
+
 def _mended(work: Any) -> Any:
     """Run it; a mistake in a file or a refusal is told in words, not as a traceback."""
     from cloud.registry.errors import RegistryError
