@@ -1,6 +1,7 @@
 """Cycle features: appliances that work in cycles keep normal values while their cycles grow.
 
-A channel *cycles* when it rests near the bottom of its range for a good part of the time.  Its on-phases
+A channel *cycles* when it rests near the bottom of its range for a good part of the time and is hardly
+ever between rest and work.  Its on-phases
 are cut at a tenth of the range that it has itself shown (an off-delay of one sample bridges short gaps).
 Each phase that ends has a length, the rest before it and a mean level; its log length is predicted from
 the device's own past phases that had a like rest and level (median of the k nearest neighbours), because
@@ -20,11 +21,16 @@ import numpy as np
 from cloud.detection.records import Bools, Floats, Ints
 
 ON_SHARE = 0.1  # of the range: above it, the channel is on
-REST_SHARE = 0.25  # of the samples: resting at least so often makes a channel one that cycles
+REST_SHARE = 0.25  # of the samples: resting at least so often makes a channel one that cycles,
+BETWEEN = (0.05, 0.15)  # unless it is often between the two levels,
+BETWEEN_SHARE = 0.05  # in more of its samples than this
+RESOLVED = 3.0  # samples: cycles whose median phase is shorter are not resolved by the readings
+ERRATIC = 0.65  # scatter of log lengths about their prediction above which there is no rhythm to judge by
 SPANS = np.array([4.0, 16.0, 48.0])
 ALPHA = 2.0 / (SPANS + 1.0)
 WHITE = ALPHA / (2.0 - ALPHA)
-KEPT = 64  # phases remembered of a device and channel
+KEPT = 96  # phases remembered of a device and channel
+PROBATION_S, PROBATION = 4 * 86400.0, 24  # a phase serves as an example when it is so old, or so many came since
 LEAST = 6  # phases before the next one can be predicted
 DAY_S = 86400.0
 
@@ -32,7 +38,7 @@ DAY_S = 86400.0
 class PhaseCutter:
     """Cuts on-phases out of every channel of every device, one sample at a time, all devices at once."""
 
-    ARRAYS = ("low", "high", "range_then", "samples", "resting", "run", "gap", "level", "rest", "rest_before")
+    ARRAYS = ("low", "high", "range_then", "samples", "resting", "between", "run", "gap", "level", "rest", "rest_before")
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -45,6 +51,7 @@ class PhaseCutter:
     range_then: Floats
     samples: Floats
     resting: Floats
+    between: Floats
     run: Floats
     gap: Floats
     level: Floats
@@ -80,6 +87,7 @@ class PhaseCutter:
         on = seen & (x > low + ON_SHARE * extent) & (extent > 1e-9)
         off = seen & ~on
         self.resting[rows] += off
+        self.between[rows] += seen & (x > low + BETWEEN[0] * extent) & (x < low + BETWEEN[1] * extent)
         self.samples[rows] += seen
         starts = on & (run == 0)
         self.rest_before[rows] = np.where(starts, rest, self.rest_before[rows])
@@ -98,25 +106,27 @@ class PhaseCutter:
         """Which channels (n, C) of which devices rest often enough to be said to cycle."""
         samples = np.maximum(self.samples[rows], 1.0)
         share = self.resting[rows] / samples
-        found: Bools = (share > REST_SHARE) & (share < 0.998) & (self.samples[rows] >= 60)
+        clear = self.between[rows] / samples < BETWEEN_SHARE
+        found: Bools = (share > REST_SHARE) & (share < 0.998) & clear & (self.samples[rows] >= 60)
         return found
 
 
 class PhaseHistory:
     """Past phases of (device, channel) *slots*, and how the latest compare with them."""
 
-    ARRAYS = ("phases", "n", "errors", "n_errors", "smooth", "wander", "judged", "previous", "z", "day", "top", "tops")
+    ARRAYS = ("phases", "ended", "n", "errors", "n_errors", "smooth", "wander", "judged", "rhythm", "z", "day", "top", "tops")
 
     def __init__(self) -> None:
         self.capacity = 0
         self.phases = np.full((0, KEPT, 3), np.nan, np.float32)  # log length, log rest, log level
+        self.ended = np.zeros((0, KEPT))
         self.n = np.zeros(0, np.int64)
         self.errors = np.full((0, KEPT), np.nan, np.float32)
         self.n_errors = np.zeros(0, np.int64)
         self.smooth = np.zeros((0, len(SPANS)))
         self.wander = np.zeros((0, len(SPANS)))
         self.judged = np.zeros(0)
-        self.previous = np.zeros(0)
+        self.rhythm = np.zeros(0, np.bool_)
         self.z = np.zeros(0)
         self.day = np.zeros(0)
         self.top = np.zeros(0)
@@ -145,7 +155,7 @@ class PhaseHistory:
         known = self.n[slots] >= LEAST
         error = np.zeros(len(slots))
         if known.any():
-            error[known] = y[known] - self._predicted(slots[known], context[known])
+            error[known] = y[known] - self._predicted(slots[known], context[known], at[known])
         self._turn_day(slots, at)
         learn = np.ones(len(slots), np.bool_)
         if known.any():
@@ -154,17 +164,23 @@ class PhaseHistory:
         place = self.n[keep] % KEPT
         self.phases[keep, place, 0] = y[learn]
         self.phases[keep, place, 1:] = context[learn]
+        self.ended[keep, place] = at[learn]
         self.n[keep] += 1
 
     def calibrated(self, slots: Ints) -> Floats:
         """How far each slot is from normal now, in standard deviations of its days' greatest z."""
         mean, sd = self._usual(slots)
-        return np.where(self.judged[slots] > 0, (self.z[slots] - mean) / sd, -5.0)
+        return np.where(self.rhythm[slots], (self.z[slots] - mean) / sd, -5.0)
 
-    def _predicted(self, slots: Ints, context: Floats) -> Floats:
+    def _predicted(self, slots: Ints, context: Floats, at: Floats) -> Floats:
         past = self.phases[slots]
+        n = self.n[slots]
         distance = np.abs(past[:, :, 1:] - context[:, None, :]).sum(axis=2)
         distance[np.isnan(distance)] = np.inf
+        age = (n[:, None] - 1 - np.arange(KEPT)) % KEPT  # phases since
+        fresh = (age < PROBATION) & (at[:, None] - self.ended[slots] < PROBATION_S)
+        fresh &= (np.isfinite(distance) & ~fresh).sum(axis=1, keepdims=True) >= LEAST
+        distance[fresh] = np.inf
         nearest = np.argsort(distance, axis=1, kind="stable")[:, :5]
         found: Floats = np.nanmedian(np.take_along_axis(past[:, :, 0], nearest, axis=1), axis=1).astype(np.float64)
         return found
@@ -176,7 +192,7 @@ class PhaseHistory:
         some = n_errors > 0
         if some.any():
             scatter[some] = 1.4826 * np.nanmedian(np.abs(seen[some]), axis=1)
-        s2 = (4 * 0.12**2 + n_errors * scatter**2) / (4 + n_errors) + 0.02**2 + (0.3 / length) ** 2
+        s2 = (4 * 0.08**2 + n_errors * scatter**2) / (4 + n_errors) + 0.02**2 + (0.3 / length) ** 2
         bound = 2.5 * np.sqrt(s2)
         r = np.minimum(np.maximum(error, -bound), bound)
         r = np.where(r < 0, 0.5 * r, r)  # wear lengthens phases more often than it shortens them [K]
@@ -184,7 +200,7 @@ class PhaseHistory:
         smooth = self.smooth[slots] + ALPHA * (r[:, None] - self.smooth[slots])
         beyond = np.maximum(self.wander[slots] - WHITE * s2[:, None], 0.0)
         blocks = judged[:, None] / SPANS
-        tau2 = (10.0 * 0.06**2 + blocks * beyond) / (10.0 + blocks)
+        tau2 = (10.0 * 0.04**2 + blocks * beyond) / (10.0 + blocks)
         z = (smooth / np.sqrt(WHITE * s2[:, None] + tau2)).max(axis=1)
         learn: Bools = (z < 2.0) | (judged < 20)
         calm = slots[learn]
@@ -194,12 +210,16 @@ class PhaseHistory:
         wander = self.wander[slots]
         self.wander[slots] = np.where(learn[:, None], wander + rate * (smooth * smooth - wander), wander)
         self.smooth[slots], self.judged[slots], self.z[slots] = smooth, judged, z
+        median = np.nanmedian(self.phases[slots, :, 0], axis=1)
+        self.rhythm[slots] = (median >= np.log(RESOLVED) - 1e-3) & (scatter <= ERRATIC)
         self.top[slots] = np.maximum(self.top[slots], z)
         return learn
 
     def _usual(self, slots: Ints) -> tuple[Floats, Floats]:
         days, total, squares = self.tops[slots].T
-        mean = (1.5 + total) / (1.0 + days)
+        # the greatest of n standard normal values is near sqrt(2 ln n); neighbours share most of their span
+        expected = np.sqrt(2.0 * np.log1p(self.n[slots] / np.maximum(days, 1.0) / 8.0))
+        mean = (expected + total) / (1.0 + days)
         var = (2 * 0.6**2 + np.maximum(squares - 2 * mean * total + days * mean**2, 0.0)) / (2.0 + days)
         return mean, np.sqrt(var)
 

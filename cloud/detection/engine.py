@@ -158,7 +158,7 @@ class Engine:
     ) -> None:
         verdicts = family.judge(rows, at, values, settings)
         family.last_at[rows] = at
-        score = verdicts.probability
+        score = verdicts.score
         family.score[rows] = score
         out.score[place] = score
         out.probability[place] = verdicts.probability

@@ -27,6 +27,8 @@ from cloud.detection.settings import EngineSettings
 SOURCES = ("surprise", "cycles", "novelty")
 QUIET = -5.0
 PEAK = 2.0  # a source that stood below this has said nothing that an outcome could confirm or refute
+KEPT_IN_MIND = 0.08
+DAY_S = 86400.0
 CYCLE_SLOTS = 2  # at most so many channels of a device are followed by cycles
 
 
@@ -36,6 +38,7 @@ class Verdicts:
     (-1 = from a conjunction), the sources' statistics (n, 3)."""
 
     probability: Floats
+    score: Floats
     source: Ints
     statistics: Floats
     young: Bools
@@ -63,6 +66,8 @@ class Family:
         self.ticketed_at = np.zeros(0)
         self.slots = np.zeros((0, width), np.int64)  # 1 + slot in the phase history, 0 = none
         self.slot_count = 0
+        self.told = np.zeros(0)
+        self.told_at = np.zeros(0)
         self.found: dict[int, Found] = {}
         self.failures_reported = False
         self.lessons: deque[tuple[float, int, float, float]] = deque()  # due, source, statistic, weight
@@ -76,7 +81,7 @@ class Family:
         self.sensors = SensorWatch(width)
         self.evidence = Evidence(self.channels, settings.code_window_s, settings.drift_sigmas)
         self.conjunctions = Conjunctions(settings.horizon_s, lead_s=settings.lead_s)
-        self.platt = (Platt(5.0, 1.5), Platt(3.0, 1.5), Platt(0.8, 4.0))
+        self.platt = (Platt(5.0, 1.5), Platt(4.2, 1.2), Platt(0.8, 4.0))
         self.cohorts_at = 50.0
 
     # -- devices -----------------------------------------------------------------------------------
@@ -103,7 +108,7 @@ class Family:
             more = max(devices, 2 * have) - have
             for name in (
                 "cohort", "last_at", "first_at", "score", "known", "known_at", "peaks", "peak_at",
-                "quiet_until", "ticketed_at", "slots",
+                "quiet_until", "ticketed_at", "slots", "told", "told_at",
             ):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]), old.dtype)]))
@@ -130,7 +135,7 @@ class Family:
         statistics[:, 1] = self._cycles(rows, view, at, raw, raw_seen)
         cycling = statistics[:, 1] > QUIET
         if len(self.channels) == 1:
-            statistics[:, 2] = self.book.observe(view, raw[:, 0], raw_seen[:, 0])
+            statistics[:, 2] = np.where(cycling, QUIET, self.book.observe(view, raw[:, 0], raw_seen[:, 0]))
         else:
             statistics[:, 0] = np.where(reading.young, QUIET, reading.surprise)
         return self._weigh(rows, view, at, statistics, reading, cycling)
@@ -184,7 +189,17 @@ class Family:
         unsupervised = by_source.max(axis=1)
         known = self.known[view]
         probability = np.maximum(known, unsupervised)
-        return Verdicts(probability, np.where(known >= unsupervised, -1, source), statistics, reading.young)
+        score = self._news(view, at, probability) if len(self.channels) == 1 else probability
+        return Verdicts(probability, score, np.where(known >= unsupervised, -1, source), statistics, reading.young)
+
+    def _news(self, view: Ints | slice, at: Floats, probability: Floats) -> Floats:
+        """A lone channel cannot be cross-checked: what it says counts in full when it is news, that is,
+        more than was said within the last day, and is kept in mind at a low score otherwise."""
+        told, told_at = self.told[view], self.told_at[view]
+        news = (probability > 1.02 * told) | (at - told_at > DAY_S)
+        self.told[view] = np.where(news, probability, told)
+        self.told_at[view] = np.where(news, at, told_at)
+        return np.where(news, probability, KEPT_IN_MIND * probability)
 
     def _recall(self, row: int, at: float) -> None:
         """What the tallies say of the device's literals now."""
