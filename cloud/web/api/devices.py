@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from cloud.web import cursors, problems
-from cloud.web.api.parameters import Code, Context, Cursor, Instant, Limit, position
+from cloud.web.api.parameters import Beginning, Channels, Context, Cursor, Instant, Limit, ModelCode, position
 from cloud.web.cursors import Page
 from cloud.web.reads import devices, series
 from cloud.web.reads.devices import Device, DeviceRow
@@ -16,7 +16,7 @@ from cloud.web.reads.series import Channel, Series
 
 router = APIRouter(prefix="/devices", tags=["devices"])
 KIND = "devices"
-DeviceCode = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="Device code.", examples=["washer-0042"])]
+DevicePath = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="Device code.", examples=["washer-0042"])]
 
 
 @router.get("", summary="List devices", responses=problems.documented(400, 401, 422, 503))
@@ -25,8 +25,8 @@ async def list_devices(
     context: Context,
     limit: Limit = 50,
     cursor: Cursor = None,
-    beginning: Annotated[Code, Query(description="Only codes that begin so.")] = None,
-    model: Code = None,
+    beginning: Beginning = None,
+    model: ModelCode = None,
     faulty: Annotated[bool | None, Query(description="Only those that show a fault code now, or only others.")] = None,
 ) -> Page[DeviceRow]:
     """Devices by code."""
@@ -39,7 +39,7 @@ async def list_devices(
 
 
 @router.get("/{device}", summary="Get one device", responses=problems.documented(401, 404, 422, 503))
-async def get_device(context: Context, device: DeviceCode) -> Device:
+async def get_device(context: Context, device: DevicePath) -> Device:
     """One device with its four codes: itself, its product, its user (pseudonymous) and its faults."""
     found = await devices.get(context.pool, device)
     if found is None:
@@ -48,7 +48,7 @@ async def get_device(context: Context, device: DeviceCode) -> Device:
 
 
 @router.get("/{device}/channels", summary="Channels of a device", responses=problems.documented(401, 404, 422, 503))
-async def device_channels(context: Context, device: DeviceCode) -> list[Channel]:
+async def device_channels(context: Context, device: DevicePath) -> list[Channel]:
     """All channels that the device ever declared."""
     return await series.channels(context.pool, await _number(context, device))
 
@@ -59,11 +59,11 @@ async def device_channels(context: Context, device: DeviceCode) -> list[Channel]
 async def device_series(
     *,
     context: Context,
-    device: DeviceCode,
+    device: DevicePath,
     since: Instant = None,
     until: Instant = None,
     points: Annotated[int, Query(ge=10, le=series.MOST_BUCKETS, description="Buckets a channel at most.")] = 300,
-    channel: Annotated[list[str] | None, Query(max_length=64, description="Only these; repeat it.")] = None,
+    channel: Channels = None,
 ) -> Series:
     """Channels down-sampled to low, mean and high a bucket. Without `until` the span ends at the newest reading;
     without `since` it begins a day before its end."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from cloud.web import cursors, problems
-from cloud.web.api.parameters import LARGEST, Code, Context, Cursor, Instant, Limit, position
+from cloud.web.api.parameters import LARGEST, Channels, Context, Cursor, DeviceCode, Instant, Limit, ModelCode, position
 from cloud.web.cursors import Page
 from cloud.web.reads import devices, faults, series
 from cloud.web.reads.faults import Fault, FaultFilter, Severity, Source
@@ -24,8 +24,8 @@ async def list_faults(
     context: Context,
     limit: Limit = 50,
     cursor: Cursor = None,
-    device: Code = None,
-    model: Code = None,
+    device: DeviceCode = None,
+    model: ModelCode = None,
     source: Source | None = None,
     severity: Severity | None = None,
     standing: Annotated[bool | None, Query(description="Only those that stand now, or only cleared ones.")] = None,
@@ -70,7 +70,7 @@ async def fault_series(
     before_h: Annotated[float, Query(gt=0, le=24 * 60, description="Hours before it.")] = 6,
     after_h: Annotated[float, Query(gt=0, le=24 * 60, description="Hours after it.")] = 2,
     points: Annotated[int, Query(ge=10, le=series.MOST_BUCKETS, description="Buckets a channel at most.")] = 300,
-    channel: Annotated[list[str] | None, Query(max_length=64, description="Only these; repeat it.")] = None,
+    channel: Channels = None,
 ) -> Series:
     """All channels of the fault's device around the moment it occurred, down-sampled to low, mean and high a bucket,
     with the usual range of each channel from before."""

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from cloud.web import cursors, problems, steps
-from cloud.web.api.parameters import LARGEST, Code, Context, Cursor, Limit, Operator, person, position
+from cloud.web.api.parameters import LARGEST, Context, Cursor, DeviceCode, Limit, Operator, person, position
 from cloud.web.api.tickets import FindingBody
 from cloud.web.cursors import Page
 from cloud.web.reads import tickets
@@ -26,7 +26,7 @@ async def list_findings(
     limit: Limit = 50,
     cursor: Cursor = None,
     ticket_no: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
-    device: Code = None,
+    device: DeviceCode = None,
 ) -> Page[Finding]:
     """Findings, the newest first; those without a ticket are failures that customers reported themselves."""
     after = position(KIND, cursor, datetime)

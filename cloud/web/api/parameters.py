@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query, Request
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, StringConstraints
 
 from cloud.web import cursors, problems
 from cloud.web.context import WebContext, context_of, operator_of
@@ -20,7 +20,14 @@ Cursor = Annotated[
     str | None, Query(max_length=500, description="`next` of the page before; leave it out for the first page.")
 ]
 # PostgreSQL's text cannot hold a zero byte, hence the pattern.
-Code = Annotated[str | None, Query(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
+WRITABLE = r"^[^\x00]+$"
+DeviceCode = Annotated[str | None, Query(min_length=1, max_length=64, pattern=WRITABLE, description="Device code.")]
+ModelCode = Annotated[str | None, Query(min_length=1, max_length=64, pattern=WRITABLE, description="Model.")]
+Beginning = Annotated[
+    str | None, Query(min_length=1, max_length=64, pattern=WRITABLE, description="Only codes that begin so.")
+]
+ChannelName = Annotated[str, StringConstraints(max_length=64, pattern=WRITABLE)]
+Channels = Annotated[list[ChannelName] | None, Query(max_length=64, description="Only these channels; repeat it.")]
 Instant = Annotated[AwareDatetime | None, Query(description="ISO 8601 with zone, event time.")]
 LARGEST = 2**63 - 1
 

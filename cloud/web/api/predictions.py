@@ -7,7 +7,7 @@ from datetime import datetime
 from fastapi import APIRouter
 
 from cloud.web import cursors, problems
-from cloud.web.api.parameters import Code, Context, Cursor, Limit, position
+from cloud.web.api.parameters import Context, Cursor, DeviceCode, Limit, position
 from cloud.web.cursors import Page
 from cloud.web.reads import predictions
 from cloud.web.reads.predictions import Prediction, State
@@ -18,7 +18,7 @@ KIND = "predictions"
 
 @router.get("", summary="List predictions", responses=problems.documented(400, 401, 422, 503))
 async def list_predictions(
-    *, context: Context, limit: Limit = 50, cursor: Cursor = None, device: Code = None, state: State | None = None
+    *, context: Context, limit: Limit = 50, cursor: Cursor = None, device: DeviceCode = None, state: State | None = None
 ) -> Page[Prediction]:
     """Alarms of the detector by event time, the newest first, each with its reason."""
     after = position(KIND, cursor, datetime)

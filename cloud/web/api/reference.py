@@ -33,7 +33,7 @@ async def reference(request: Request) -> HTMLResponse:
 
 def _route(method: str, path: str, operation: dict[str, Any]) -> str:
     rows = "".join(
-        f"<dt class='mono'>{html.escape(p['name'])}</dt><dd>{html.escape(p.get('description') or p['in'])}</dd>"
+        f"<dt class='mono'>{html.escape(p['name'])}</dt><dd>{html.escape(p.get('description', ''))}</dd>"
         for p in operation.get("parameters", [])
     )
     said = html.escape(operation.get("description", "")).replace("\n", " ")

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from cloud.desk.tickets import Finding as DeskFinding
 from cloud.desk.tickets import Outcome as DeskOutcome
 from cloud.web import cursors, problems, steps
-from cloud.web.api.parameters import LARGEST, Code, Context, Cursor, Limit, Operator, person, position
+from cloud.web.api.parameters import LARGEST, Context, Cursor, DeviceCode, Limit, Operator, person, position
 from cloud.web.cursors import Page
 from cloud.web.reads import tickets
 from cloud.web.reads.faults import Severity
@@ -99,7 +99,7 @@ async def list_tickets(
     ] = "value",
     state: State | None = None,
     severity: Severity | None = None,
-    device: Code = None,
+    device: DeviceCode = None,
 ) -> Page[Ticket]:
     """The queue, or all tickets."""
     wanted = TicketFilter(state=state, severity=severity, device=device)

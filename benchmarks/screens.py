@@ -1,0 +1,140 @@
+"""How long the screens take to read from a database of 100,000 devices and a million cases.
+
+    python -m benchmarks.screens            (embedded PostgreSQL; about a minute)
+
+Each read that a screen or an API list does is run several times; printed are median and slowest, in ms. Exits with 1
+when the slowest of any is above a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import psycopg
+
+from cloud.db.migrate import migrate
+from cloud.db.pool import Pool, open_pool
+from cloud.db.settings import DatabaseSettings
+from cloud.engines.postgres import PostgresServer
+from cloud.web.reads import devices, faults, ingest, predictions, series, tickets
+from cloud.web.reads.faults import FaultFilter
+from cloud.web.reads.tickets import TicketFilter
+
+DEVICES, CASES_A_DEVICE, RUNS, LIMIT_MS = 100_000, 10, 20, 1_000
+GTIN = "06901234567014"
+
+# Foreign keys and triggers are off while it is filled: a million announcements would measure something else.
+FILL = [
+    "INSERT INTO appliance_family VALUES ('washer', '{\"en\": \"Washer\"}')",
+    "INSERT INTO model VALUES ('WM', 'washer', 'Washer 8 kg', 'middle', 36)",
+    f"INSERT INTO trade_item VALUES ('{GTIN}', 'WM')",
+    "INSERT INTO fault_definition (model, code, version, known, meaning, severity, safety, stops, self_help,"
+    " likely_parts, customer_words, confirmation_rule, source) SELECT 'WM', 'E' || i, 1, '[2020-01-01,)', '{}',"
+    " (ARRAY['low', 'medium', 'high', 'critical']::severity[])[1 + i % 4], 'none', true, '{}', '{}', '{}', '{}', 'x'"
+    " FROM generate_series(0, 19) AS i",
+    "INSERT INTO gateway (gateway, partition, online)"
+    " SELECT 'gw-' || i, i % 64, true FROM generate_series(1, 20000) AS i",
+    "INSERT INTO device (device, gateway_no, last_seen_at, active_faults) SELECT 'dev-' || lpad(i::text, 6, '0'),"
+    " 1 + i % 20000, now(), CASE WHEN i % 50 = 0 THEN '{E1}'::text[] ELSE '{}' END"
+    " FROM generate_series(1, %(devices)s) AS i",
+    "INSERT INTO registered_device SELECT device_no, now(), 'bench' FROM device",
+    "INSERT INTO app_user (user_id) SELECT 'u_' || i FROM generate_series(0, 59999) AS i",
+    "INSERT INTO binding (device_no, user_id, valid, known, recorded_by)"
+    " SELECT device_no, 'u_' || device_no % 60000, '[2024-01-01,)', '[2024-01-01,)', 'bench' FROM device",
+    f"INSERT INTO product (gtin, serial) SELECT '{GTIN}', 'S' || device_no FROM device",
+    "INSERT INTO fitting (device_no, gtin, serial, valid, known, recorded_by)"
+    f" SELECT device_no, '{GTIN}', 'S' || device_no, '(,)', '[2024-01-01,)', 'bench' FROM device",
+    "INSERT INTO ticket (device_no, problem, user_id, gtin, serial, model, definition_no, state, severity, safety,"
+    " probability, expected_value, rank_reason, customer_words, detected_at, raised_at)"
+    f" SELECT device_no, 'E1', 'u_' || device_no % 60000, '{GTIN}', 'S' || device_no, 'WM', 1 + device_no % 20,"
+    " CASE WHEN device_no % 20 = 0 THEN 'proposed' ELSE 'resolved' END,"
+    " (ARRAY['low', 'medium', 'high', 'critical']::severity[])[1 + device_no % 4], 'none', 1,"
+    " (device_no::bigint * 7919 % 50000) / 100.0, '{}', '{}', now() - device_no * interval '4 minutes',"
+    " now() - device_no * interval '4 minutes' FROM device",
+    "INSERT INTO ticket_step (ticket_no, to_state, person, at) SELECT ticket_no, state, 'bench', raised_at FROM ticket",
+    "INSERT INTO fault_case (device_no, source, problem, occurred_at, last_raised_at, last_at, cleared_at, user_id,"
+    " model, definition_no, missing, judged_at) SELECT device_no, 'reported', 'E' || i, at, at, at,"
+    " CASE WHEN (device_no + i) % 50 <> 0 THEN at + interval '1 hour' END, 'u_' || device_no % 60000, 'WM', 1 + i % 20,"
+    " CASE WHEN device_no % 100 = 0 THEN '{user}'::text[] ELSE '{}' END, now() FROM device,"
+    " generate_series(1, %(cases)s) AS i, LATERAL (SELECT now() - ((device_no::bigint * 7919 + i * 1047290) % 25920000)"
+    " * interval '1 second' AS at) AS x",
+]
+
+
+def fill(url: str) -> None:
+    """Write the fleet."""
+    figures = {"devices": DEVICES, "cases": CASES_A_DEVICE}
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for statement in FILL:
+            parameters = figures if "%(" in statement else None
+            text = statement.replace(" % ", " %% ") if parameters else statement
+            connection.execute(text, parameters)  # type: ignore[arg-type]
+        connection.execute("VACUUM ANALYZE")
+
+
+def reads(pool: Pool) -> dict[str, Callable[[], Awaitable[object]]]:
+    """What the screens read, by name."""
+    middle = f"dev-{DEVICES // 2:06}"
+    return {
+        "live: newest faults": lambda: faults.newest(pool, 200),
+        "live: standing by severity": lambda: faults.standing_by_severity(pool),
+        "live: ticket counts": lambda: tickets.counts(pool),
+        "live: tickets that moved": lambda: tickets.moved(pool, 200),
+        "queue": lambda: tickets.by_value(pool, TicketFilter(), 200),
+        "queue, a page in the middle": lambda: tickets.by_value(pool, TicketFilter(), 51, (250.0, 1)),
+        "tickets, newest": lambda: tickets.by_time(pool, TicketFilter(), 51),
+        "tickets, resolved": lambda: tickets.by_time(pool, TicketFilter(state="resolved"), 100),
+        "one ticket": lambda: tickets.get(pool, DEVICES // 2),
+        "faults": lambda: faults.listed(pool, FaultFilter(), 51),
+        "faults, critical": lambda: faults.listed(pool, FaultFilter(severity="critical"), 51),
+        "faults, incomplete": lambda: faults.listed(pool, FaultFilter(complete=False), 51),
+        "faults of a device": lambda: faults.listed(pool, FaultFilter(device=middle), 51),
+        "devices": lambda: devices.listed(pool, 101),
+        "devices, with faults": lambda: devices.listed(pool, 101, faulty=True),
+        "devices, a beginning": lambda: devices.listed(pool, 101, beginning="dev-0999"),
+        "one device": lambda: devices.get(pool, middle),
+        "one device's channels": lambda: series.channels(pool, DEVICES // 2),
+        "predictions": lambda: predictions.listed(pool, 51),
+        "ingest": lambda: ingest.health(pool),
+    }
+
+
+async def measure(url: str) -> float:
+    """Run and print them; returns the slowest in ms."""
+    slowest = 0.0
+    async with open_pool(DatabaseSettings(url=url), "bench") as pool:  # type: ignore[arg-type]
+        for name, read in reads(pool).items():
+            took = []
+            for _ in range(RUNS):
+                began = time.perf_counter()
+                await read()
+                took.append((time.perf_counter() - began) * 1000)
+            slowest = max(slowest, *took)
+            print(f"{name:30s} median {statistics.median(took):7.1f} ms   slowest {max(took):7.1f} ms")
+    return slowest
+
+
+def main() -> int:
+    """Fill, measure, judge."""
+    with tempfile.TemporaryDirectory(prefix="firstcall-screens-") as folder:
+        Path(folder).chmod(0o755)
+        server = PostgresServer(Path(folder) / "server")
+        server.start()
+        try:
+            url = server.url("postgres")
+            asyncio.run(migrate(url))
+            fill(url)
+            return int(asyncio.run(measure(url)) > LIMIT_MS)
+        finally:
+            server.erase()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
