@@ -52,7 +52,7 @@ class HourlyParts:
 
     def merged(self) -> Parts:
         """One row a device, channel and hour."""
-        if len(self._parts) > 1:
+        if self._parts:
             whole = _merge(np.concatenate(self._parts))
             self._parts, self._rows = [whole], len(whole)
         return self._parts[0] if self._parts else np.empty(0, PARTS)
@@ -64,10 +64,8 @@ class HourlyParts:
         self._rows = 0
 
     def _append(self, parts: list[Parts]) -> None:
-        for part in parts:
-            merged = _merge(part)
-            self._parts.append(merged)
-            self._rows += len(merged)
+        self._parts += parts
+        self._rows += sum(map(len, parts))
 
 
 @dataclass(slots=True)
@@ -136,14 +134,20 @@ def _reduce(
     hour: NDArray[np.int64],
 ) -> Parts:
     """Rows (n * channels,) of a cube (n, samples, channels) of which each (samples, channels) lies in one hour."""
-    count, _, channels = cube.shape
-    parts = np.empty((count, channels), PARTS)
-    parts["device_no"], parts["channel_set"] = device_no[:, None], channel_set[:, None]
-    parts["hour"], parts["place"] = hour[:, None], np.arange(channels)
     present = ~np.isnan(cube)
-    parts["readings"] = present.sum(axis=1)
-    parts["total"] = np.where(present, cube, np.float32(0)).sum(axis=1, dtype=np.float64)
-    parts["low"], parts["high"] = np.fmin.reduce(cube, axis=1), np.fmax.reduce(cube, axis=1)
+    order = np.lexsort((hour, channel_set, device_no))
+    device_no, channel_set, hour = device_no[order], channel_set[order], hour[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(device_no) != 0) | (np.diff(channel_set) != 0) | (np.diff(hour) != 0)
+    starts = np.flatnonzero(new)
+    parts = np.empty((len(starts), cube.shape[2]), PARTS)
+    parts["device_no"], parts["channel_set"] = device_no[starts, None], channel_set[starts, None]
+    parts["hour"], parts["place"] = hour[starts, None], np.arange(cube.shape[2])
+    totals = np.where(present, cube, np.float32(0)).sum(axis=1, dtype=np.float64)
+    parts["readings"] = np.add.reduceat(present.sum(axis=1)[order], starts)
+    parts["total"] = np.add.reduceat(totals[order], starts)
+    parts["low"] = np.fmin.reduceat(np.fmin.reduce(cube, axis=1)[order], starts)
+    parts["high"] = np.fmax.reduceat(np.fmax.reduce(cube, axis=1)[order], starts)
     flat = parts.ravel()
     return flat[flat["readings"] > 0]
 
