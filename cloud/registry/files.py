@@ -97,9 +97,21 @@ def read(path: Path, kind: str | None = None) -> Table:
             mistakes += _mistakes(path.name, number, raw, error)
         if len(mistakes) >= MAX_MISTAKES:
             break
+    mistakes += _twice(path.name, record.key, rows)
     if mistakes:
         raise BadFile(mistakes[:MAX_MISTAKES])
     return Table(path, kind, tuple(rows))
+
+
+def _twice(file: str, key: str, rows: list[Numbered[Any]]) -> list[Mistake]:
+    first: dict[str, int] = {}
+    found = []
+    for numbered in rows if key else []:
+        value = getattr(numbered.row, key)
+        if value in first:
+            found.append(Mistake(file, numbered.number, key, value, f"stands in row {first[value]} already"))
+        first.setdefault(value, numbered.number)
+    return found
 
 
 def _raw_rows(path: Path, record: type[Row]) -> Iterator[tuple[int, Any]]:

@@ -13,11 +13,12 @@ from psycopg.types.json import Jsonb
 
 from cloud.db import queries
 from cloud.registry import ownership, people
-from cloud.registry.errors import RegistryError
+from cloud.registry.errors import RegistryError, typed_errors
 from cloud.registry.files import BadFile, Mistake, Table, kind_of, read
 from cloud.registry.keys import MasterKey
 from cloud.registry.people import Connection
 from cloud.registry.records import KINDS
+from protocols.identifiers import partition
 
 _SQL = queries.load("registry")
 
@@ -180,20 +181,40 @@ async def _write_users(connection: Connection, table: Table, origin: Origin) -> 
 
 
 async def _write_devices(connection: Connection, table: Table, origin: Origin) -> None:
-    for numbered in table.rows:
+    """Everything but the fittings goes in by whole columns; a fitting is a row's own, so that its mistake is too."""
+    rows = [numbered.row for numbered in table.rows]
+    gateways = sorted({row.gateway for row in rows if row.gateway is not None})
+    await connection.execute(
+        _SQL["put_gateways"], {"gateways": gateways, "partitions": [partition(gateway) for gateway in gateways]}
+    )
+    cursor = await connection.execute(
+        _SQL["put_devices"],
+        {"devices": [row.device for row in rows], "gateways": [row.gateway for row in rows], "person": origin.person},
+    )
+    numbers = dict(await cursor.fetchall())
+    fitted = [(n, code) for n in table.rows if (code := n.row.code) is not None]
+    await connection.execute(
+        _SQL["put_products"],
+        {
+            "gtins": [code.gtin for _, code in fitted],
+            "serials": [code.serial for _, code in fitted],
+            "produced_on": [code.produced_on for _, code in fitted],
+            "lots": [code.lot for _, code in fitted],
+        },
+    )
+    for numbered, code in fitted:
         row = numbered.row
-        await ownership.register_device(connection, row.device, origin.person, row.gateway)
-        code = row.code
-        if code is None:
-            continue
-        with _row_named(table, numbered.number, "product", row.product):
-            await ownership.register_product(connection, code)
-            cursor = await connection.execute(
-                _SQL["fitting_is_held"],
-                {"device": row.device, "gtin": code.gtin, "serial": code.serial, "since": row.fitted_since},
+        with _row_named(table, numbered.number, "product", row.product), typed_errors():
+            await connection.execute(
+                _SQL["fit_unless_held"],
+                {
+                    "device_no": numbers[row.device],
+                    "gtin": code.gtin,
+                    "serial": code.serial,
+                    "since": row.fitted_since,
+                    "person": origin.person,
+                },
             )
-            if await cursor.fetchone() is None:
-                await ownership.fit(connection, row.device, code, origin.person, since=row.fitted_since)
 
 
 async def _write_bindings(connection: Connection, table: Table, origin: Origin) -> None:

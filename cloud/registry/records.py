@@ -71,6 +71,8 @@ class Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     by_language: ClassVar[tuple[str, ...]] = ()
+    key: ClassVar[str] = ""
+    """The column that may hold a value once in a file; none where rows have no such column."""
 
     @model_validator(mode="before")
     @classmethod
@@ -95,6 +97,7 @@ class Family(Row):
     """An appliance family."""
 
     by_language = ("name",)
+    key = "family"
     family: Identifier
     name: ByLanguage
 
@@ -103,6 +106,7 @@ class Part(Row):
     """A spare part."""
 
     by_language = ("name",)
+    key = "part"
     part: Identifier
     name: ByLanguage
 
@@ -128,6 +132,7 @@ class WarrantyTerm(BaseModel):
 class Model(Row):
     """A model, the GTINs under which it is sold, and its warranty."""
 
+    key = "model"
     model: Name
     family: Name
     name: Text
@@ -157,6 +162,7 @@ class FaultDefinition(Row):
 class User(Row):
     """A user by pseudonym; name, phone, e-mail and address are encrypted as they are read."""
 
+    key = "user_id"
     user_id: Identifier
     locale: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
@@ -169,6 +175,7 @@ class User(Row):
 class Device(Row):
     """A device; with a product code, also the product that it is in, `fitted_since` (empty: since it was made)."""
 
+    key = "device"
     device: Identifier
     gateway: Annotated[Identifier | None, BeforeValidator(_empty_is_none)] = None
     product: str = ""

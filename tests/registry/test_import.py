@@ -38,6 +38,7 @@ def _write(folder: Path, name: str, text: str) -> Path:
         ("devices.csv", DEVICES + 'a,"b\n', "expected CSV"),
         ("devices.csv", "device,colour\n", "row 1, column colour: expected one of"),
         ("devices.csv", "device,device\n", "stands twice"),
+        ("devices.csv", "device\na\nb\na\n", "row 4, column device: 'a': stands in row 2 already"),
         ("devices.csv", "", "expected a header"),
         ("bindings.csv", BINDINGS + "u1,d1,2026-01-01,\n", "column since: '2026-01-01'"),
         ("bindings.csv", BINDINGS + "u1,d1,,\n", "row 2, column since: expected a value"),

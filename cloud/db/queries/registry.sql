@@ -248,7 +248,42 @@ SELECT b.binding_no FROM binding AS b JOIN device AS d USING (device_no)
 WHERE d.device = %(device)s AND b.user_id = %(user_id)s AND upper_inf(b.known)
     AND b.valid = tstzrange(%(since)s, %(until)s);
 
--- name: fitting_is_held
-SELECT f.fitting_no FROM fitting AS f JOIN device AS d USING (device_no)
-WHERE d.device = %(device)s AND f.gtin = %(gtin)s AND f.serial = %(serial)s AND upper_inf(f.known)
-    AND f.valid = tstzrange(%(since)s, NULL);
+-- name: put_gateways
+INSERT INTO gateway (gateway, partition) SELECT * FROM unnest(%(gateways)s::text[], %(partitions)s::smallint[])
+ON CONFLICT (gateway) DO NOTHING;
+
+-- name: put_devices
+WITH asked AS (
+    SELECT DISTINCT ON (device) device, gateway
+    FROM unnest(%(devices)s::text[], %(gateways)s::text[]) AS a (device, gateway)
+    ORDER BY device, gateway
+), made AS (
+    INSERT INTO device (device, gateway_no)
+    SELECT a.device, g.gateway_no FROM asked AS a LEFT JOIN gateway AS g USING (gateway) ORDER BY a.device
+    ON CONFLICT (device) DO UPDATE SET gateway_no = coalesce(device.gateway_no, excluded.gateway_no)
+    RETURNING device, device_no
+), registered AS (
+    INSERT INTO registered_device (device_no, registered_by)
+    SELECT device_no, %(person)s FROM made
+    ON CONFLICT (device_no) DO NOTHING
+)
+SELECT device, device_no FROM made;
+
+-- name: put_products
+INSERT INTO product (gtin, serial, produced_on, lot)
+SELECT DISTINCT ON (gtin, serial) gtin, serial, produced_on, lot
+FROM unnest(%(gtins)s::text[], %(serials)s::text[], %(produced_on)s::date[], %(lots)s::text[])
+    AS p (gtin, serial, produced_on, lot)
+ORDER BY gtin, serial, produced_on, lot
+ON CONFLICT (gtin, serial) DO UPDATE
+SET produced_on = coalesce(excluded.produced_on, product.produced_on), lot = coalesce(excluded.lot, product.lot)
+WHERE (product.produced_on, product.lot) IS DISTINCT FROM
+    (coalesce(excluded.produced_on, product.produced_on), coalesce(excluded.lot, product.lot));
+
+-- name: fit_unless_held
+SELECT registry_fit(%(device_no)s, %(gtin)s, %(serial)s, %(since)s, NULL, clock_timestamp(), %(person)s)
+WHERE NOT EXISTS (
+    SELECT FROM fitting
+    WHERE device_no = %(device_no)s AND gtin = %(gtin)s AND serial = %(serial)s AND upper_inf(known)
+        AND valid = tstzrange(%(since)s, NULL)
+);
