@@ -66,8 +66,10 @@ async def tend(connection: Connection, settings: DeskSettings, costs: Costs, swe
         cases |= await _concerned(connection, changes)
         await judge(connection, cases)
         cases |= await retract_wrong(connection, None if sweep else _devices(changes), now)
-        if batches:
-            cursor = await connection.execute(_SQL["withheld_cases"])
+        if sweep:
+            cursor = await connection.execute(
+                _SQL["stale_cases_heard_again"], {"now": now, "stale_after": policy.stale_after}
+            )
             cases |= {case_no for (case_no,) in await cursor.fetchall()}
         tickets = await attend(connection, cases, fresh, now=now, policy=policy, costs=costs)
         over = await dismiss_over(connection, now, policy) if sweep else 0

@@ -127,11 +127,18 @@ WHERE merged_into IS NULL AND (
     OR (model, problem) IN (SELECT * FROM unnest(%(models)s::text[], %(codes)s::text[]))
 );
 
--- name: withheld_cases
--- Cases that wait for their device to be heard of again, and whose fault had not cleared.
-SELECT case_no FROM fault_case
-WHERE withheld = 'stale' AND cleared_at IS NULL AND merged_into IS NULL
-ORDER BY last_at DESC
+-- name: stale_cases_heard_again
+-- Cases that waited for their device to be heard of again, whose fault has not cleared, and whose device was heard of.
+SELECT c.case_no FROM fault_case AS c
+WHERE c.withheld = 'stale' AND c.cleared_at IS NULL AND c.merged_into IS NULL AND (
+    EXISTS (
+        SELECT FROM frame AS f
+        WHERE f.device_no = c.device_no AND f.started_at > %(now)s - %(stale_after)s::interval
+    ) OR EXISTS (
+        SELECT FROM fault_report AS r
+        WHERE r.device_no = c.device_no AND r.occurred_at > %(now)s - %(stale_after)s::interval
+    )
+)
 LIMIT 1000;
 
 -- name: outlook
