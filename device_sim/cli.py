@@ -106,6 +106,10 @@ def replay(
     ] = None,
     machines: Annotated[int, typer.Option(min=1, help="Play at most so many machines.")] = 1000,
     end_now: Annotated[bool, typer.Option("--end-now", help="Move event time so that the recording ends now.")] = False,
+    speed: Annotated[
+        float, typer.Option(min=0.0, help="At most so many recorded seconds a second; 0 is as fast as receipts come.")
+    ] = 0.0,
+    prepare: Annotated[bool, typer.Option("--prepare", help="Only write the registry files, and stop.")] = False,
     drain: Annotated[float, typer.Option(min=0.0, help="Seconds to wait at the end for the last receipts.")] = 60.0,
     username: Username = None,
     password_file: PasswordFile = None,
@@ -114,7 +118,8 @@ def replay(
     """Play recorded machines through real agents, as fast as the receipts come.
 
     Error codes become fault codes; recorded failures and replacements become findings, a failure a day after it
-    happened. Import FOLDER/registry first, so that cases can be completed: `firstcall registry import`.
+    happened. For tickets the cloud must know the machines first: run with --prepare, then
+    `firstcall registry import FOLDER/registry`, then again without.
     """
     from device_sim.transport.recordings import UnknownLayout, load
     from device_sim.transport.replay import ReplaySettings, write_machine_registry
@@ -125,12 +130,15 @@ def replay(
     except (UnknownLayout, ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None
     settings = ReplaySettings(
-        broker=broker, folder=folder, database=database, drain_s=drain, username=username,
+        broker=broker, folder=folder, database=database,
+        speed=speed, drain_s=drain, username=username,
         end_at=datetime.now(UTC).timestamp() if end_now else None, password_file=password_file, ca_file=ca_file,
     )  # fmt: skip
     write_machine_registry(found, settings)
     rows = sum(len(recording.times) for recording in found)
     typer.echo(f"{len(found)} machines, {rows} readings; registry files in {folder / 'registry'}", err=True)
+    if prepare:
+        return
     _tell_outcome(asyncio.run(play(found, settings, _show_progress)), folder)
 
 

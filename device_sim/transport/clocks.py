@@ -47,11 +47,15 @@ class LockstepClock:
     """Event time that jumps to the next wake-up when all `sleepers` wait, and waits itself while `busy()`.
 
     So recorded data plays as fast as the receipts come, and no device runs ahead of another. A sleeper that
-    will not wait again says `leave()`.
+    will not wait again says `leave()`. speed: at most so many seconds of event time a real second, 0: no bound.
     """
 
-    def __init__(self, start: float, sleepers: int, busy: Callable[[], bool], poll_s: float = 0.005) -> None:
-        self._now = start
+    def __init__(
+        self, start: float, sleepers: int, busy: Callable[[], bool], *, poll_s: float = 0.005, speed: float = 0.0
+    ) -> None:
+        self._now = self._start = start
+        self._speed = speed
+        self._begun: float | None = None
         self._sleepers = sleepers
         self._busy = busy
         self._poll_s = poll_s
@@ -89,10 +93,17 @@ class LockstepClock:
         if self._waiting and len(self._waiting) >= self._sleepers and idle:
             self._moving = asyncio.get_running_loop().create_task(self._move(), name="replay clock")
 
+    async def _keep_pace(self, at: float) -> None:
+        if self._begun is None:
+            self._begun = time.monotonic() - (self._now - self._start) / self._speed
+        await asyncio.sleep(max(0.0, self._begun + (at - self._start) / self._speed - time.monotonic()))
+
     async def _move(self) -> None:
         await asyncio.sleep(0)
         while self._busy():  # noqa: ASYNC110 - spools empty without telling us
             await asyncio.sleep(self._poll_s)
+        if self._speed and self._waiting:
+            await self._keep_pace(self._waiting[0][0])
         if not self._waiting or len(self._waiting) < self._sleepers:
             return
         self._now = max(self._now, self._waiting[0][0])

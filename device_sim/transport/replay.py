@@ -42,14 +42,18 @@ VERDICT_DELAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class ReplaySettings:
-    """How recordings are played. database: where findings go (None: only into a file). end_at: shift event time so
-    that the last reading is at this moment (None: as recorded)."""
+    """How recordings are played.
+
+    database: where findings go (None: only into a file). end_at: shift event time so that the last reading is at this
+    moment (None: as recorded). speed: at most so many recorded seconds a second (0: no bound).
+    """
 
     broker: str
     folder: Path
     machines_per_gateway: int = 5
     database: str | None = None
     end_at: float | None = None
+    speed: float = 0.0
     drain_s: float = 60.0
     qos: int = 1
     username: str | None = None
@@ -209,7 +213,12 @@ async def replay(
     start = min(float(recording.times[0]) for recording in recordings)
     feed = FindingFeed(findings_of(recordings), settings.folder, settings.database)
     sleepers = len(recordings) + (1 if settings.database else 0)
-    clock = LockstepClock(start, sleepers, lambda: sum(agent.spool.depth.messages for agent in agents) > UNDER_WAY)
+    clock = LockstepClock(
+        start,
+        sleepers,
+        lambda: sum(agent.spool.depth.messages for agent in agents) > UNDER_WAY,
+        speed=settings.speed,
+    )
     began = time.monotonic()
     with (settings.folder / LEDGER).open("a", encoding="utf-8") as out:
         ledger = SentLedger(out)

@@ -75,6 +75,8 @@ class Report:
     frames: Delivery = field(default_factory=Delivery)
     faults: Delivery = field(default_factory=Delivery)
     foresight: Foresight = field(default_factory=Foresight)
+    predicted: Foresight = field(default_factory=Foresight)
+    """The same, counting only tickets that a prediction stands behind, not the appliance's own codes alone."""
 
     def as_dict(self) -> dict[str, Any]:
         """The report for JSON."""
@@ -89,11 +91,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket as the report sees it: its device and the event time of its first evidence, s."""
+    """A ticket as the report sees it: its device and the event time of its first evidence, s.
+
+    predicted: a case of the detector's is among its evidence.
+    """
 
     device: str
     at: float
     problem: str
+    predicted: bool = True
 
 
 def report(folder: Path, database: str, horizon_days: float = HORIZON_DAYS) -> Report:
@@ -112,7 +118,9 @@ def report(folder: Path, database: str, horizon_days: float = HORIZON_DAYS) -> R
             faults=delivery(connection, runs, "fault", waiting),
         )
         devices = [line["device"] for line in truth if line["record"] == "device"]
-        found.foresight = foresight(truth, tickets(connection, devices), horizon_days * DAY_S)
+        raised = tickets(connection, devices)
+        found.foresight = foresight(truth, raised, horizon_days * DAY_S)
+        found.predicted = foresight(truth, [one for one in raised if one.predicted], horizon_days * DAY_S)
     return found
 
 
@@ -189,7 +197,8 @@ def _dead(connection: psycopg.Connection[Any], devices: set[str], kind: str) -> 
 def tickets(connection: psycopg.Connection[Any], devices: Sequence[str]) -> list[Ticket]:
     """Every ticket of these devices, whatever became of it."""
     rows = connection.execute(
-        "SELECT device, extract(epoch FROM detected_at)::float8, problem FROM ticket JOIN device USING (device_no)"
+        "SELECT device, extract(epoch FROM detected_at)::float8, problem, EXISTS (SELECT FROM fault_case c"
+        " WHERE c.ticket_no = ticket.ticket_no AND c.source = 'predicted') FROM ticket JOIN device USING (device_no)"
         " WHERE device = ANY(%s) ORDER BY detected_at, device",
         (list(devices),),
     )

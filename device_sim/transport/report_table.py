@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from device_sim.transport.report import Delivery, Report
+from device_sim.transport.report import Delivery, Foresight, Report
 
 
 def table(report: Report) -> str:
     """The report as lines of text."""
     found = report.foresight
-    lead = "-" if found.median_lead_h is None else f"{found.median_lead_h:.1f} h"
-    monthly = found.false_tickets / found.device_months if found.device_months else 0.0
+    columns = (found, report.predicted)
     lines = [
         *_delivery("frames", report.frames),
         *_delivery("fault messages", report.faults),
         "",
-        f"faults in the ground truth      {found.faults:>8}",
-        f"failures                        {found.failures:>8}",
-        f"  with a ticket before          {found.failures_with_ticket_before:>8}",
-        f"  at least 24 h before          {found.failures_with_ticket_a_day_before:>8}",
-        f"  median lead time              {lead:>8}",
-        f"noticed by their users          {found.noticed:>8}",
-        f"  ticket before they noticed    {found.called_before_noticed:>8}",
-        f"tickets                         {found.tickets:>8}",
-        f"  without a fault behind them   {found.false_tickets:>8}   ({monthly:.3f} a device-month)",
+        f"{'':<32}{'all tickets':>14}{'predicted':>14}",
+        _line("faults in the ground truth", [str(one.faults) for one in columns]),
+        _line("failures", [str(one.failures) for one in columns]),
+        _line("  with a ticket before", [str(one.failures_with_ticket_before) for one in columns]),
+        _line("  at least 24 h before", [str(one.failures_with_ticket_a_day_before) for one in columns]),
+        _line("  median lead time", [_hours(one.median_lead_h) for one in columns]),
+        _line("noticed by their users", [str(one.noticed) for one in columns]),
+        _line("  ticket before they noticed", [str(one.called_before_noticed) for one in columns]),
+        _line("tickets", [str(one.tickets) for one in columns]),
+        _line("  without a fault behind them", [str(one.false_tickets) for one in columns]),
+        _line("  the same a device-month", [_monthly(one) for one in columns]),
     ]
     if found.by_kind:
         lines += ["", f"{'kind of fault':<40}{'faults':>8}{'ticket':>8}{'before':>8}"]
@@ -31,6 +32,18 @@ def table(report: Report) -> str:
             for kind, count in sorted(found.by_kind.items())
         ]
     return "\n".join(lines)
+
+
+def _line(name: str, values: list[str]) -> str:
+    return f"{name:<32}" + "".join(f"{value:>14}" for value in values)
+
+
+def _hours(lead: float | None) -> str:
+    return "-" if lead is None else f"{lead:.1f} h"
+
+
+def _monthly(found: Foresight) -> str:
+    return f"{found.false_tickets / found.device_months:.3f}" if found.device_months else "-"
 
 
 def _delivery(name: str, fate: Delivery) -> list[str]:

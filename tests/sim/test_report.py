@@ -148,6 +148,46 @@ def test_a_frame_that_stands_twice_is_seen(database: str, tmp_path: Path) -> Non
     assert not found.nothing_lost
 
 
+def test_tickets_with_a_prediction_behind_them_are_counted_apart(database: str, tmp_path: Path) -> None:
+    folder = _run_folder(tmp_path)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("INSERT INTO device (device) VALUES ('d1')")
+        connection.execute("INSERT INTO appliance_family VALUES ('fridge', '{}')")
+        connection.execute("INSERT INTO model VALUES ('M', 'fridge', 'M', 'middle', 12)")
+        connection.execute("INSERT INTO app_user (user_id) VALUES ('u')")
+        connection.execute(
+            "INSERT INTO registered_device (device_no, registered_by) SELECT device_no, 'test' FROM device"
+        )
+        _ticket(connection, "Er FF", START + 1 * DAY)
+        foreseen = _ticket(connection, "anomaly", START + 1.5 * DAY)
+        connection.execute(
+            "INSERT INTO fault_case (device_no, source, problem, prediction_no, occurred_at, last_raised_at, last_at,"
+            " missing, judged_at, ticket_no)"
+            " SELECT device_no, 'predicted', 'anomaly', 1, now(), now(), now(), '{}', now(), %s FROM device",
+            (foreseen,),
+        )
+    found = report(folder, database)
+    assert (found.foresight.tickets, found.predicted.tickets) == (2, 1)
+    assert (found.foresight.median_lead_h, found.predicted.median_lead_h) == (24.0, 12.0)
+    assert "12.0 h" in table(found)
+
+
+def _ticket(connection: psycopg.Connection[Any], problem: str, at: float) -> int:
+    with connection.transaction():
+        row = connection.execute(
+            "INSERT INTO ticket (device_no, problem, user_id, gtin, serial, model, severity, safety, probability,"
+            " expected_value, rank_reason, customer_words, detected_at, raised_at)"
+            " SELECT device_no, %s, 'u', '09520004800013', '1', 'M', 'medium', 'none', 1, 1, '{}', '{}',"
+            " to_timestamp(%s), now() FROM device RETURNING ticket_no",
+            (problem, at),
+        ).fetchone()
+        assert row
+        connection.execute(
+            "INSERT INTO ticket_step (ticket_no, to_state, person, at) VALUES (%s, 'proposed', 'desk', now())", row
+        )
+    return int(row[0])
+
+
 def test_a_broken_truth_file_is_named_by_its_line(tmp_path: Path) -> None:
     path = tmp_path / "truth.jsonl"
     path.write_text('{"record": "device", "device": "a"}\n{"record": 1}\n')
