@@ -307,10 +307,10 @@ async def test_fresh_telemetry_and_faults_are_not_starved_by_a_backlog(nats: Any
     configured = settings(nats.mqtt_port, tmp_path, devices=[device(sampling={"frame_samples": 1})])
     past = SimulatedClock(1_600_000_000)
     nats.stop()
-    async with Agent(configured, drivers={"dev-1": Counting(total=6000)}, clock=past, every_sample=True) as agent:
+    async with Agent(configured, drivers={"dev-1": Counting(total=2500)}, clock=past, every_sample=True) as agent:
         await agent.wait_played_out()
         backlog = agent.spool.depth.messages
-        assert backlog == 6000
+        assert backlog == 2500
     nats.start()
     async with ReceiptingCloud(nats.mqtt_port) as cloud:
         driver = Counting(faults=lambda n: ["E1"] if n == 60 else [])
