@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from psycopg import AsyncConnection
@@ -81,7 +82,7 @@ async def test_a_fault_appears_by_itself_and_its_ticket_is_brought_to_an_end(
     assert wrong == []
 
 
-async def test_every_screen_fits_and_stays_at_home(
+async def test_every_screen_fits_stays_at_home_and_its_socket_refuses_other_sites(
     browser: Browser, start_console: Callable[..., str], connection: Connection
 ) -> None:
     url, wrong = start_console(), list[str]()
@@ -102,6 +103,10 @@ async def test_every_screen_fits_and_stays_at_home(
             too_wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert too_wide <= 0, f"{path} is {too_wide} px too wide at {width} px"
     assert wrong == []
+    async with httpx.AsyncClient() as client:
+        socket = f"{url}/_nicegui_ws/socket.io/?EIO=4&transport=polling"
+        assert (await client.get(socket, headers={"Origin": "http://evil.example"})).status_code == 403
+        assert (await client.get(socket, headers={"Origin": url})).status_code != 403
 
 
 async def test_signing_in_and_out(browser: Browser, start_console: Callable[..., str]) -> None:
@@ -121,13 +126,3 @@ async def test_signing_in_and_out(browser: Browser, start_console: Callable[...,
     await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     await page.goto(f"{url}/queue")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
-
-
-async def test_the_consoles_socket_refuses_other_sites(start_console: Callable[..., str]) -> None:
-    import httpx
-
-    url = start_console()
-    async with httpx.AsyncClient() as client:
-        path = f"{url}/_nicegui_ws/socket.io/?EIO=4&transport=polling"
-        assert (await client.get(path, headers={"Origin": "http://evil.example"})).status_code == 403
-        assert (await client.get(path, headers={"Origin": url})).status_code != 403

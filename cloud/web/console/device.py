@@ -17,7 +17,7 @@ from cloud.web.reads.faults import Fault, FaultFilter
 from cloud.web.reads.predictions import DeviceHealth
 
 COLUMNS = [
-    {"key": "device", "label": _("Device"), "css": "wide"},
+    {"key": "device", "label": _("Device"), "css": "lead named"},
     {"key": "model", "label": _("Appliance"), "css": "full"},
     {"key": "faults", "label": _("Faults now"), "css": ""},
     {"key": "tickets", "label": _("Open tickets"), "css": "right hush"},
@@ -45,7 +45,7 @@ def _device_row(row: DeviceRow) -> Row:
             "model": {"text": row.model_name or _("Unknown product"), "css": "" if row.model_name else "quiet"},
             "faults": {
                 "text": ", ".join(row.active_faults) or "–",
-                "css": "tag code" if row.active_faults else "quiet",
+                "css": "tag code" if row.active_faults else "quiet nothing",
             },
             "tickets": {"text": str(row.open_tickets) if row.open_tickets else "–"},
             "user": {"text": row.user_id or "–", "css": "mono"},

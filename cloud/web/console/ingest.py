@@ -22,7 +22,7 @@ LETTER_COLUMNS = [
     {"key": "at", "label": _("Received"), "css": "aside"},
 ]
 LOSS_COLUMNS = [
-    {"key": "device", "label": _("Device"), "css": "wide"},
+    {"key": "device", "label": _("Device"), "css": "lead named"},
     {"key": "dropped", "label": _("Messages"), "css": "right"},
     {"key": "size", "label": _("Size"), "css": "right"},
     {"key": "gap", "label": _("Gap"), "css": ""},
