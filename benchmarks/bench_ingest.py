@@ -172,16 +172,16 @@ class Rig:
         before = self._cpu(consumer)
         go.set()
         deadline = time.time() + 180
-        while newest()[0] < frames and time.time() < deadline:
+        while newest()[0] < frames:
+            if time.time() > deadline:
+                raise RuntimeError(f"{newest()[0]} of {frames} frames were stored within 180 s")
             time.sleep(0.05)
-        stored, last = newest()
+        _, last = newest()
         while not settled() and time.time() < deadline:
             time.sleep(0.05)
         after = self._cpu(consumer)
         started, sender = done.get(timeout=30)
         process.join()
-        if stored != frames:
-            raise RuntimeError(f"{stored} of {frames} frames were stored")
         used = {f"{who}_us": (after[who] - before[who]) / frames * 1e6 for who in after}
         return {"frames_s": frames / (last - started), **used, "publisher_us": sender / frames * 1e6}
 
@@ -225,7 +225,11 @@ def run_firstcall(rig: Rig, frames: int, broker_url: str) -> dict[str, float]:
             return row == (True,)
 
         try:
-            time.sleep(2.5)
+            deadline = time.time() + 60
+            while connection.execute("SELECT counters->'broker_connected' FROM program_health").fetchone() != (True,):
+                if time.time() > deadline:
+                    raise RuntimeError("the ingestor did not start")
+                time.sleep(0.1)
             return rig.measure(frames, process.pid, newest, rolled_up)
         finally:
             process.terminate()

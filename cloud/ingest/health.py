@@ -14,17 +14,21 @@ from cloud.db.queries import load
 from cloud.ingest.counters import Counters
 from cloud.ingest.ports import Subscriber
 from cloud.ingest.settings import IngestSettings
+from cloud.ingest.writer import Writer
 
 log = structlog.get_logger(__name__)
 
 PROGRAM = "ingest"
 
 
-async def report_forever(pool: Pool, settings: IngestSettings, counters: Counters, subscriber: Subscriber) -> None:
-    """Write the counters every `health_interval_s`. A database that is away is noted and tried again."""
+async def report_forever(
+    pool: Pool, settings: IngestSettings, counters: Counters, subscriber: Subscriber, writer: Writer
+) -> None:
+    """Every `health_interval_s` write the counters, and who was heard. A database that is away is tried again."""
     while True:
         try:
             await report(pool, settings, counters, subscriber)
+            await writer.note_heard()
         except (psycopg.Error, PoolTimeout, OSError) as error:
             log.warning("health_not_written", error=str(error))
         await asyncio.sleep(settings.health_interval_s)

@@ -1,7 +1,7 @@
 """The subscriber on NATS JetStream: a file-backed stream, a durable pull consumer, explicit acknowledgement.
 
 Acknowledgement is explicit, a message each, though written in one go. A cumulative one would be cheaper, but it also
-acknowledges what was delivered to a predecessor that died before it could commit (docs/decisions/0006).
+acknowledges what was delivered to a predecessor that died before it could commit (docs/decisions/0008).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Ingestor:
         self._settings = settings
         self._subscriber = subscriber
         self.hourly = HourlyBook()
-        self._writer = Writer(pool, self.hourly)
+        self.writer = Writer(pool, self.hourly)
         self._topics = TopicReader()
         self._receipts = ReceiptBook()
         self._receipts_due = asyncio.Event()
@@ -109,7 +109,7 @@ class Ingestor:
         """Store until it is done; False when the program stops before that."""
         while not self._stopping.is_set():
             try:
-                self._count(intake, await self._writer.store(intake, time.time_ns() // 1_000))
+                self._count(intake, await self.writer.store(intake, time.time_ns() // 1_000))
             except Exception as error:
                 if is_permanent(error):
                     return await self._isolate(intake, error)
@@ -141,7 +141,7 @@ class Ingestor:
         """File one refused row; the database takes it as bytes, so only a temporary error is possible."""
         while not self._stopping.is_set():
             try:
-                self._count(alone, await self._writer.store(alone, time.time_ns() // 1_000))
+                self._count(alone, await self.writer.store(alone, time.time_ns() // 1_000))
             except Exception as error:
                 await self._pause(error)
             else:
@@ -152,7 +152,7 @@ class Ingestor:
         pause = self._backoff.pause_s()
         self.counters.retries += 1
         self.counters.last_error = f"{type(error).__name__}: {error}"[:500]
-        self._writer.forget()
+        self.writer.forget()
         log.warning("database_away", error=self.counters.last_error, pause_s=round(pause, 2))
         await set_within(self._stopping, pause)
 
@@ -226,7 +226,7 @@ async def run(
         ingestor = Ingestor(settings, subscriber, pool)
         tasks: Sequence[Awaitable[object]] = (
             ingestor.run(),
-            report_forever(pool, settings, ingestor.counters, subscriber),
+            report_forever(pool, settings, ingestor.counters, subscriber, ingestor.writer),
             upkeep_forever(pool, settings, ingestor.hourly),
             stopping.wait(),
         )

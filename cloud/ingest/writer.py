@@ -57,6 +57,8 @@ class Writer:
         self._weeks: set[int] = set()
         self._batch_numbers: list[int] = []
         self._staged_batches = 0
+        self._heard_devices: set[int] = set()
+        self._heard_gateways: set[int] = set()
 
     async def store(self, intake: Intake, now_us: int) -> Written:
         """Commit a batch. `now_us`: ingest time, µs since the epoch.
@@ -86,6 +88,21 @@ class Writer:
         self._identities.forget()
         self._weeks.clear()
 
+    async def note_heard(self) -> None:
+        """Move last_seen_at of everyone who was heard since the last call: now and then, not with each batch."""
+        devices, self._heard_devices = self._heard_devices, set()
+        gateways, self._heard_gateways = self._heard_gateways, set()
+        async with self._pool.connection() as connection:
+            await connection.execute(load("ingest")["note_devices_heard"], [list(devices)])
+            await connection.execute(load("ingest")["note_gateways_heard"], [list(gateways)])
+
+    def _note_topics(self, intake: Intake) -> None:
+        for topic in set(intake.topics):
+            if topic is not None and topic.gateway in self._identities.gateways:
+                self._heard_gateways.add(self._identities.gateways[topic.gateway])
+                if topic.device in self._identities.devices:
+                    self._heard_devices.add(self._identities.devices[topic.device])
+
     async def _store(self, connection: Connection, intake: Intake, now_us: int, *, staged: bool) -> Written:
         self._staged_batches = max(0, self._staged_batches - 1)
         poisoned = {id(poison.arrival) for poison in intake.poison}
@@ -108,6 +125,7 @@ class Writer:
                 self._hourly.add(batch_no, intake.blocks, numbers)
         finally:
             self._hourly.release(batch_no)
+        self._note_topics(intake)
         points = sum([block.readings.size for block in intake.blocks])
         return Written(
             frames=frames,

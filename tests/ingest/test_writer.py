@@ -235,3 +235,11 @@ async def test_reading_the_clock_of_the_batch_not_the_machines(writer: Writer, a
     intake: Intake = read_batch([telemetry(frame(1, later - 1_000_000))], later, TopicReader())
     await writer.store(intake, later * 1000)
     assert await ask("SELECT ingested_at FROM frame") == [(datetime.fromtimestamp(later / 1000, UTC),)]
+
+
+async def test_who_was_heard_is_noted_now_and_then(writer: Writer, ask: Ask) -> None:
+    await writer.store(read([telemetry(frame(1)), telemetry(b"garbage", "poisoned")]), NOW_US)
+    assert await ask("SELECT last_seen_at FROM device") == [(None,)]
+    await writer.note_heard()
+    assert await ask("SELECT device, last_seen_at > now() - interval '1 minute' FROM device") == [(DEVICE, True)]
+    assert await ask("SELECT last_seen_at > now() - interval '1 minute' FROM gateway") == [(True,)]

@@ -91,12 +91,19 @@ FROM unnest(%s::int[], %s::text[]) AS d (device_no, firmware)
 WHERE device.device_no = d.device_no AND device.firmware IS DISTINCT FROM d.firmware
 
 -- name: note_devices_heard
-UPDATE device SET last_seen_at = greatest(d.seen_at, device.last_seen_at)
+-- Locked in order, so that several ingestors do not wait for each other in a circle.
+UPDATE device SET last_seen_at = now()
 FROM (
-    SELECT known.device_no, h.seen_at FROM unnest(%s::int[], %s::timestamptz[]) AS h (device_no, seen_at)
-    JOIN device AS known USING (device_no) ORDER BY known.device_no FOR NO KEY UPDATE OF known
-) AS d
-WHERE device.device_no = d.device_no
+    SELECT device_no FROM device WHERE device_no = ANY(%s::int[]) ORDER BY device_no FOR NO KEY UPDATE
+) AS heard
+WHERE device.device_no = heard.device_no
+
+-- name: note_gateways_heard
+UPDATE gateway SET last_seen_at = now()
+FROM (
+    SELECT gateway_no FROM gateway WHERE gateway_no = ANY(%s::int[]) ORDER BY gateway_no FOR NO KEY UPDATE
+) AS heard
+WHERE gateway.gateway_no = heard.gateway_no
 
 -- name: store_fault_reports
 INSERT INTO fault_report
