@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
@@ -39,6 +40,7 @@ class MailServer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        await asyncio.sleep(self.delay_s)
         if self.answer.startswith("250"):
             letter = message_from_bytes(envelope.content, policy=policy.default)
             assert isinstance(letter, EmailMessage)
@@ -74,6 +76,7 @@ class Receiver:
     requests: list[dict[str, Any]] = field(default_factory=list)
     delivered: dict[str, dict[str, Any]] = field(default_factory=dict)
     bad_signatures: int = 0
+    delay_s: float = 0.0
 
 
 @pytest.fixture
@@ -86,6 +89,7 @@ def receiver() -> Iterator[Receiver]:
             if not signature_holds(SECRET.encode(), self.headers["FirstCall-Signature"], body, time.time()):
                 state.bad_signatures += 1
             message = json.loads(body)
+            time.sleep(state.delay_s)
             message["idempotency_key"] = self.headers["Idempotency-Key"]
             state.requests.append(message)
             if state.status == 200:

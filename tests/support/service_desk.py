@@ -116,8 +116,8 @@ class ServiceDesk:
                 [ticket_no],
             )
             await run(
-                "INSERT INTO fault_case (device_no, source, problem, occurred_at, last_raised_at, last_at, user_id, gtin,"
-                " serial, model, missing, judged_at, ticket_no)"
+                "INSERT INTO fault_case (device_no, source, problem, occurred_at, last_raised_at, last_at, user_id,"
+                " gtin, serial, model, missing, judged_at, ticket_no)"
                 " VALUES (%s, 'reported', %s, %s, %s, %s, %s, %s, %s, %s, '{}', now(), %s)",
                 [device_no, problem, *[now - timedelta(hours=3)] * 3, user_id, GTIN, serial, MODEL, ticket_no],
             )

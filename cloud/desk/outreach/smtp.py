@@ -74,13 +74,13 @@ class SmtpProvider:
         message["From"], message["To"], message["Subject"] = sender, envelope.to, envelope.subject
         message["Message-ID"] = f"<{envelope.key}@{domain}>"
         message["Date"] = format_datetime(datetime.now(UTC))
-        message["Content-Language"] = envelope.locale.replace("_", "-")
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
         if envelope.stop_url:
             message["List-Unsubscribe"] = f"<{envelope.stop_url}>"
             message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
         message.set_content(envelope.body)
         message.add_alternative(_as_html(envelope), subtype="html")
+        message["Content-Language"] = envelope.locale.replace("_", "-")  # after the content, or it would go to a part
         return message
 
 
