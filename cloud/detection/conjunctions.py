@@ -134,9 +134,7 @@ class Conjunctions:
         # A failure that a confirmed key explains tells nothing of how unknown keys of a sort do.
         explained = any(self.tallies[k].positives >= 1 and self.posterior(k, at).probability >= 0.5 for k in keys)
         # and little for a key that merely stood beside the one that explains it.
-        share = {
-            k: 0.5 * weight if explained and self.posterior(k, at).probability < 0.3 else weight for k in keys
-        }
+        share = {k: 0.5 * weight if explained and self.posterior(k, at).probability < 0.3 else weight for k in keys}
         company = {literal for key in keys for literal in key}
         for key in keys:
             tally = self.tallies.setdefault(key, Tally())

@@ -24,6 +24,7 @@ ON_SHARE = 0.1  # of the range: above it, the channel is on
 REST_SHARE = 0.25  # of the samples: resting at least so often makes a channel one that cycles,
 BETWEEN = (0.05, 0.15)  # unless it is often between the two levels,
 BETWEEN_SHARE = 0.05  # in more of its samples than this
+LOOK, LOOK_AGAIN = 300, 10000  # rounds of samples
 RESOLVED = 3.0  # samples: cycles whose median phase is shorter are not resolved by the readings
 ERRATIC = 0.65  # scatter of log lengths about their prediction above which there is no rhythm to judge by
 SPANS = np.array([4.0, 16.0, 48.0])
@@ -38,11 +39,25 @@ DAY_S = 86400.0
 class PhaseCutter:
     """Cuts on-phases out of every channel of every device, one sample at a time, all devices at once."""
 
-    ARRAYS = ("low", "high", "range_then", "samples", "resting", "between", "run", "gap", "level", "rest", "rest_before")
+    ARRAYS = (
+        "low",
+        "high",
+        "range_then",
+        "samples",
+        "resting",
+        "between",
+        "run",
+        "gap",
+        "level",
+        "rest",
+        "rest_before",
+    )
 
     def __init__(self, width: int) -> None:
         self.width = width
         self.capacity = 0
+        self.calls = 0
+        self.idle = False
         for name in self.ARRAYS:
             setattr(self, name, np.zeros((0, width)))
 
@@ -71,6 +86,18 @@ class PhaseCutter:
         """The device starts afresh."""
         for name in self.ARRAYS:
             getattr(self, name)[row] = 0.0
+
+    def worth_while(self) -> bool:
+        """Whether any channel of any device may cycle.  Asked before each ``observe``; where none rests,
+        the cutter looks again for a while every ``LOOK_AGAIN`` times."""
+        self.calls += 1
+        turn = self.calls % LOOK_AGAIN
+        if turn == 0:
+            self.idle = False
+        elif turn == LOOK:
+            share = self.resting / np.maximum(self.samples, 1.0)
+            self.idle = not bool((share > 0.8 * REST_SHARE).any())
+        return not self.idle
 
     def observe(self, rows: Ints | slice, x: Floats, seen: Bools) -> tuple[Bools, Floats, Bools]:
         """One sample of each device: which phases ended (n, C), their (length, rest before, level)
@@ -114,7 +141,21 @@ class PhaseCutter:
 class PhaseHistory:
     """Past phases of (device, channel) *slots*, and how the latest compare with them."""
 
-    ARRAYS = ("phases", "ended", "n", "errors", "n_errors", "smooth", "wander", "judged", "rhythm", "z", "day", "top", "tops")
+    ARRAYS = (
+        "phases",
+        "ended",
+        "n",
+        "errors",
+        "n_errors",
+        "smooth",
+        "wander",
+        "judged",
+        "rhythm",
+        "z",
+        "day",
+        "top",
+        "tops",
+    )
 
     def __init__(self) -> None:
         self.capacity = 0

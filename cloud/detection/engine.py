@@ -5,6 +5,9 @@ The interface, which stays as it is::
     engine = Engine(EngineSettings(), seed=0)
     judgements = engine.observe(block)        # Judgements: one a row, in row order; .raised() = tickets due
     engine.learn(outcome)                     # a finding or failure, with when it was and when it became known
+    engine.view(device, at)                   # one device now: Judgement or None
+    engine.silent(at)                         # devices that fell silent: they could not be judged
+    engine.random_checks(at)                  # devices to be looked at without a suspicion today
     blob = engine.checkpoint()                # bytes
     engine = Engine.restore(blob)             # bit for bit
 
@@ -24,6 +27,7 @@ from collections import Counter
 import numpy as np
 
 from cloud.detection import checkpoint
+from cloud.detection.decision import FalseCallBudget, checked_at_random
 from cloud.detection.family import Family
 from cloud.detection.judgement import Judgement, Judgements, no_judgements
 from cloud.detection.reasons import judgement_of
@@ -49,6 +53,8 @@ class Engine:
     def __init__(self, settings: EngineSettings | None = None, seed: int = 0) -> None:
         self.settings = settings or EngineSettings()
         self.seed = seed
+        rate = self.settings.false_call_budget
+        self.budget = FalseCallBudget(rate) if rate else None
         self.stale_rows: Counter[str] = Counter()
         self.unknown_outcomes = 0
         self.families: list[Family] = []
@@ -153,20 +159,35 @@ class Engine:
         family.evidence.happened(family.rows[event.device], event)
 
     def _judge(
-        self, family: Family, block: RecordBlock, place: Ints, rows: Ints, at: Floats, values: Floats,
-        settings: Floats, out: _Columns,
+        self,
+        family: Family,
+        block: RecordBlock,
+        place: Ints,
+        rows: Ints,
+        at: Floats,
+        values: Floats,
+        settings: Floats,
+        out: _Columns,
     ) -> None:
         verdicts = family.judge(rows, at, values, settings)
-        family.last_at[rows] = at
         score = verdicts.score
         family.score[rows] = score
         out.score[place] = score
         out.probability[place] = verdicts.probability
         due = (score >= TICKET_SCORE) & (at - family.ticketed_at[rows] >= self.settings.refractory_s)
         due &= at >= family.quiet_until[rows]
+        self._watched(family, rows, at)
         for i in np.flatnonzero(due):
+            if self.budget and not self.budget.take(family.names[rows[i]], float(at[i]), float(score[i])):
+                continue
             family.ticketed_at[rows[i]] = at[i]
             out.raised[int(place[i])] = judgement_of(family, int(rows[i]), float(at[i]), float(score[i]), True)
+
+    def _watched(self, family: Family, rows: Ints, at: Floats) -> None:
+        if self.budget:
+            gaps = at - np.maximum(family.last_at[rows], family.first_at[rows])
+            self.budget.watched(float(np.minimum(gaps, 86400.0).sum()))
+        family.last_at[rows] = at
 
     def _answer(self, block: RecordBlock, out: _Columns) -> Judgements:
         tickets = np.zeros(len(block.devices), np.bool_)
@@ -188,12 +209,39 @@ class Engine:
             return
         row = family.rows[outcome.device]
         weight = 1.0 / max(outcome.asked_with, 0.01)
+        if self.budget:
+            self.budget.known(outcome.device, outcome.at, outcome.faulty)
         if outcome.verdict is Verdict.FAILURE:
             family.failed(row, outcome.at, outcome.kind, weight)
         elif outcome.faulty:
             family.confirmed(row, outcome.at, outcome.kind, weight)
         else:
             family.refuted(row, outcome.at, weight)
+
+    def random_checks(self, at: float) -> list[str]:
+        """Devices to be looked at on the day of ``at`` without a suspicion: ``settings.random_check_share`` of
+        those heard within the last day.  Label what is found with ``asked_with`` = that share."""
+        share, day = self.settings.random_check_share, int(at // 86400)
+        if not share:
+            return []
+        heard = [n for f in self.families for n, row in f.rows.items() if at - f.last_at[row] <= 86400.0]
+        return sorted(n for n in heard if checked_at_random(self.seed, n, day, share))
+
+    def silent(self, at: float) -> list[str]:
+        """Devices that have not been heard for many of their own periods: they could not be judged."""
+        out = []
+        for family in self.families:
+            quiet = family.sensors.silent(slice(0, len(family.names)), at)
+            out += [family.names[row] for row in np.flatnonzero(quiet)]
+        return sorted(out)
+
+    def view(self, device: str, at: float) -> Judgement | None:
+        """What the detector says of one device at ``at`` without a new sample; None if it never sent one."""
+        family = self._home.get(device)
+        if family is None:
+            return None
+        row = family.rows[device]
+        return judgement_of(family, row, at, float(family.score[row]), False)
 
     # -- state ---------------------------------------------------------------------------------------
     def checkpoint(self) -> bytes:

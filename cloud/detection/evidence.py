@@ -2,7 +2,7 @@
 
 Sorts of literal, each followed by its subject: ``code`` a fault code came within the last
 ``code_window_s``; ``drift`` a channel's EWMA at the third span is more than ``drift_sigmas`` of its normal
-standard deviation from normal, with its sign (let go at three quarters of that); ``anomaly`` the device
+standard deviation from normal, with its sign (let go at three quarters of that; the furthest few of a device); ``anomaly`` the device
 as a whole is far from normal; ``longer`` the cycles of a channel have grown; ``old`` a part has been in
 for longer than half of those of its kind that were replaced.
 """
@@ -19,6 +19,8 @@ from cloud.detection.records import DeviceEvent, EventKind, Floats, Ints
 
 ANOMALY_ON, ANOMALY_OFF = 2.0, 1.0
 LONGER_ON, LONGER_OFF = 2.0, 1.0
+MOST_DRIFTS = 6  # of a device at once: the furthest
+NONE = np.zeros(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Evidence:
         self.drift_sigmas = drift_sigmas
         self.devices: list[DeviceEvidence] = []
         self.drifts = np.zeros((0, len(channels)), np.int8)
+        self.sizes = np.zeros((0, len(channels)), np.float32)
         self.flags = np.zeros((0, 2), np.bool_)  # anomaly, longer
         self.changes_at = np.zeros(0)
         self.lives: defaultdict[str, list[float]] = defaultdict(list)
@@ -53,6 +56,7 @@ class Evidence:
         if devices > len(self.drifts):
             more = max(devices, 2 * len(self.drifts)) - len(self.drifts)
             self.drifts = np.concatenate([self.drifts, np.zeros((more, self.drifts.shape[1]), np.int8)])
+            self.sizes = np.concatenate([self.sizes, np.zeros((more, self.sizes.shape[1]), np.float32)])
             self.flags = np.concatenate([self.flags, np.zeros((more, 2), np.bool_)])
             self.changes_at = np.concatenate([self.changes_at, np.full(more, math.inf)])
 
@@ -60,6 +64,7 @@ class Evidence:
         """``channels`` has grown."""
         more = len(self.channels) - self.drifts.shape[1]
         self.drifts = np.concatenate([self.drifts, np.zeros((len(self.drifts), more), np.int8)], axis=1)
+        self.sizes = np.concatenate([self.sizes, np.zeros((len(self.sizes), more), np.float32)], axis=1)
 
     def happened(self, row: int, event: DeviceEvent) -> None:
         """A code came or went, or a part was replaced."""
@@ -81,30 +86,41 @@ class Evidence:
         self.devices[row].codes[name] = at
         self.changes_at[row] = -math.inf
 
-    def changed(self, rows: Ints, at: Floats, strength: Floats, surprise: Floats, longer: Floats) -> Ints:
+    def changed(
+        self, rows: Ints, view: Ints | slice, at: Floats, strength: Floats, surprise: Floats, longer: Floats
+    ) -> Ints:
         """Positions among ``rows`` whose literals may have changed.  ``strength`` (n, C) in sigmas."""
-        held = self.drifts[rows]
-        size = np.abs(strength)
+        held, flags, size = self.drifts[view], self.flags[view], np.abs(strength)
+        calm = (
+            size.max(initial=0.0) < self.drift_sigmas
+            and surprise.max() <= ANOMALY_ON
+            and longer.max() <= LONGER_ON
+            and not flags.any()
+            and not held.any()
+            and not (self.changes_at[view] <= at).any()
+        )
+        if calm:
+            return NONE
         sign = np.sign(strength).astype(np.int8)
         stays = (held == sign) & (size >= 0.75 * self.drift_sigmas)
         now = np.where((size >= self.drift_sigmas) | stays, sign, np.int8(0)).astype(np.int8)
-        flags = self.flags[rows]
         anomaly = np.where(flags[:, 0], surprise > ANOMALY_OFF, surprise > ANOMALY_ON)
         grown = np.where(flags[:, 1], longer > LONGER_OFF, longer > LONGER_ON)
         new_flags = np.stack([anomaly, grown], axis=1)
-        moved = (now != held).any(axis=1) | (new_flags != flags).any(axis=1) | (self.changes_at[rows] <= at)
+        moved = (now != held).any(axis=1) | (new_flags != flags).any(axis=1) | (self.changes_at[view] <= at)
         found = np.flatnonzero(moved)
         if len(found):
             self.drifts[rows[found]] = now[found]
+            self.sizes[rows[found]] = size[found]
             self.flags[rows[found]] = new_flags[found]
         return found
 
     def renew(self, row: int, at: float) -> frozenset[str]:
         """Work out the literals of one device at ``at``, and when they change next by time alone."""
         found = self.devices[row]
-        literals = {
-            f"drift:{self.channels[c]}{'+' if self.drifts[row, c] > 0 else '-'}" for c in np.flatnonzero(self.drifts[row])
-        }
+        drifted = np.flatnonzero(self.drifts[row])
+        furthest = drifted[np.argsort(-self.sizes[row, drifted], kind="stable")[:MOST_DRIFTS]]
+        literals = {f"drift:{self.channels[c]}{'+' if self.drifts[row, c] > 0 else '-'}" for c in furthest}
         literals.update(name for name, on in zip(("anomaly", "longer"), self.flags[row], strict=True) if on)
         next_change = math.inf
         for code, came in list(found.codes.items()):

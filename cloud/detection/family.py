@@ -17,7 +17,9 @@ from cloud.detection.calibration import Platt
 from cloud.detection.conjunctions import NOTHING, Conjunctions
 from cloud.detection.conjunctions import Evidence as Found
 from cloud.detection.cycles import PhaseCutter, PhaseHistory
-from cloud.detection.evidence import Evidence
+from cloud.detection.drift import FleetWatch
+from cloud.detection.evidence import ANOMALY_OFF, ANOMALY_ON, Evidence
+from cloud.detection.models import Believed
 from cloud.detection.modes import OperatingModes
 from cloud.detection.novelty import RecordBook
 from cloud.detection.records import Bools, Floats, Ints
@@ -68,21 +70,26 @@ class Family:
         self.slot_count = 0
         self.told = np.zeros(0)
         self.told_at = np.zeros(0)
+        self.surprise = np.zeros(0)
+        self.away_since = np.zeros(0)
+        self.leads: deque[float] = deque(maxlen=200)  # from leaving normal to failing, seconds
+        self.fleet = FleetWatch()
         self.found: dict[int, Found] = {}
+        self.stated: dict[int, frozenset[str]] = {}
         self.failures_reported = False
         self.lessons: deque[tuple[float, int, float, float]] = deque()  # due, source, statistic, weight
         self.modes = OperatingModes(settings_count, width)
-        self.bank = ChannelBank(
-            width, settings.spans, settings.gate, settings.young_samples, settings.memory_samples
-        )
+        self.bank = ChannelBank(width, settings.spans, settings.gate, settings.young_samples, settings.memory_samples)
         self.cutter = PhaseCutter(width)
         self.phases = PhaseHistory()
         self.book = RecordBook()
         self.sensors = SensorWatch(width)
         self.evidence = Evidence(self.channels, settings.code_window_s, settings.drift_sigmas)
         self.conjunctions = Conjunctions(settings.horizon_s, lead_s=settings.lead_s)
+        self.believed = Believed(settings.horizon_s)
         self.platt = (Platt(5.0, 1.5), Platt(4.2, 1.2), Platt(0.8, 4.0))
         self.cohorts_at = 50.0
+        self.samples = 0
 
     # -- devices -----------------------------------------------------------------------------------
     def place(self, device: str, cohort: str, at: float) -> int:
@@ -97,6 +104,7 @@ class Family:
             self.last_at[row] = -np.inf
             self.first_at[row] = at
             self.quiet_until[row] = self.ticketed_at[row] = -np.inf
+            self.away_since[row] = np.inf
             self.peaks[row] = QUIET
         return row
 
@@ -107,8 +115,21 @@ class Family:
         if devices > have:
             more = max(devices, 2 * have) - have
             for name in (
-                "cohort", "last_at", "first_at", "score", "known", "known_at", "peaks", "peak_at",
-                "quiet_until", "ticketed_at", "slots", "told", "told_at",
+                "cohort",
+                "last_at",
+                "first_at",
+                "score",
+                "known",
+                "known_at",
+                "peaks",
+                "peak_at",
+                "quiet_until",
+                "ticketed_at",
+                "slots",
+                "told",
+                "told_at",
+                "surprise",
+                "away_since",
             ):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]), old.dtype)]))
@@ -127,18 +148,52 @@ class Family:
             x = self.modes.standardise(settings, np.where(raw_seen, raw, np.nan))
             seen = np.isfinite(x)
             x = np.where(seen, x, 0.0)
-        if self.bank.seen.sum() >= self.cohorts_at:
+        self.samples += len(rows)
+        if self.samples >= self.cohorts_at and len(self.names) > 2:
             self.bank.learn_cohorts(self.cohort[: len(self.names)], len(self.cohorts))
-            self.cohorts_at = max(self.bank.seen.sum() * 1.1, self.cohorts_at + 50)
+            self.cohorts_at = max(self.samples * 1.1, self.cohorts_at + 50)
         reading = self.bank.observe(view, x, seen, self.cohort[view])
         statistics = np.full((len(rows), len(SOURCES)), QUIET)
-        statistics[:, 1] = self._cycles(rows, view, at, raw, raw_seen)
+        if self.cutter.worth_while():
+            statistics[:, 1] = self._cycles(rows, view, at, raw, raw_seen)
         cycling = statistics[:, 1] > QUIET
         if len(self.channels) == 1:
             statistics[:, 2] = np.where(cycling, QUIET, self.book.observe(view, raw[:, 0], raw_seen[:, 0]))
         else:
             statistics[:, 0] = np.where(reading.young, QUIET, reading.surprise)
+            self._watch_fleet(view, at, statistics[:, 0])
         return self._weigh(rows, view, at, statistics, reading, cycling)
+
+    def _watch_fleet(self, view: Ints | slice, at: Floats, surprise: Floats) -> None:
+        """Since when each device has been away from normal; a cohort that moves as one starts afresh."""
+        self.surprise[view] = surprise
+        since = self.away_since[view]
+        if surprise.max() > ANOMALY_ON or np.isfinite(since).any():
+            since = np.where(surprise <= ANOMALY_OFF, np.inf, since)
+            self.away_since[view] = np.where((surprise > ANOMALY_ON) & np.isinf(since), at, since)
+        now = float(at[-1])
+        if now // 3600.0 <= self.fleet.hour:
+            return
+        n = len(self.names)
+        for change in self.fleet.look(now, self.cohort[:n], self.last_at[:n], self.away_since[:n], self.surprise[:n]):
+            if change.reset:
+                for row in np.flatnonzero(self.cohort[:n] == change.cohort):
+                    self.bank.forget(int(row))
+                    self.evidence.forget(int(row))
+                    self.peaks[row] = QUIET
+                    self.away_since[row] = np.inf
+
+    def time_left(self, row: int, at: float) -> tuple[float, float] | None:
+        """Seconds until failure, 10th to 90th percentile, from how long earlier devices of the family went
+        on after leaving normal; None while the device is normal or fewer than five failures are known."""
+        since = float(self.away_since[row])
+        if not np.isfinite(since) or len(self.leads) < 5:
+            return None
+        further = np.array([lead for lead in self.leads if lead > at - since])
+        if len(further) < 3:
+            return None
+        low, high = np.percentile(further - (at - since), [10, 90])
+        return float(low), float(high)
 
     def _cycles(self, rows: Ints, view: Ints | slice, at: Floats, x: Floats, seen: Bools) -> Floats:
         ended, phases, void = self.cutter.observe(view, x, seen)
@@ -171,26 +226,32 @@ class Family:
     ) -> Verdicts:
         slow = min(2, len(self.settings.spans) - 1)
         strength = reading.smooth[:, slow, :] / self.bank.spread[slow]
-        strength = np.where((reading.young | cycling)[:, None], 0.0, strength)
-        for i in self.evidence.changed(rows, at, strength, statistics[:, 0], statistics[:, 1]):
+        unfit = reading.young | cycling
+        if unfit.any():
+            strength[unfit] = 0.0
+        for i in self.evidence.changed(rows, view, at, strength, statistics[:, 0], statistics[:, 1]):
             row = int(rows[i])
             before = self.evidence.devices[row].literals
             literals = self.evidence.renew(row, float(at[i]))
             if literals != before:
                 self.conjunctions.update(self.names[row], float(at[i]), literals)
             self._recall(row, float(at[i]))
-        due = (self.known_at[view] + 3600.0 <= at) & (self.known[view] > 0)
-        for i in np.flatnonzero(due):
-            self._recall(int(rows[i]), float(at[i]))
-        self._remember(view, at, statistics)
-        by_source = np.stack([p.probability(statistics[:, k]) for k, p in enumerate(self.platt)], axis=1)
-        by_source[statistics <= QUIET] = 0.0
-        source = by_source.argmax(axis=1)
-        unsupervised = by_source.max(axis=1)
         known = self.known[view]
-        probability = np.maximum(known, unsupervised)
+        if known.any():
+            for i in np.flatnonzero((self.known_at[view] + 3600.0 <= at) & (known > 0)):
+                self._recall(int(rows[i]), float(at[i]))
+            known = self.known[view]
+        self._remember(view, at, statistics)
+        probability = known.copy()
+        source = np.full(len(rows), -1)
+        for k, platt in enumerate(self.platt):
+            u = statistics[:, k]
+            if u.max() > QUIET:
+                p = np.where(u > QUIET, platt.probability(u), 0.0)
+                source[p > probability] = k
+                np.maximum(probability, p, out=probability)
         score = self._news(view, at, probability) if len(self.channels) == 1 else probability
-        return Verdicts(probability, score, np.where(known >= unsupervised, -1, source), statistics, reading.young)
+        return Verdicts(probability, score, source, statistics, reading.young)
 
     def _news(self, view: Ints | slice, at: Floats, probability: Floats) -> Floats:
         """A lone channel cannot be cross-checked: what it says counts in full when it is news, that is,
@@ -205,8 +266,14 @@ class Family:
         """What the tallies say of the device's literals now."""
         literals = self.evidence.devices[row].literals
         self.conjunctions.settle(self.names[row], at, 1.0 if self.failures_reported else 0.0)
+        self.believed.settle(at, 1.0 if self.failures_reported else 0.0)
         found = self.conjunctions.evidence(literals, at) if literals and self.failures_reported else NOTHING
         self.known[row] = found.probability
+        if literals != self.stated.get(row):
+            self.stated[row] = literals
+            if literals and self.failures_reported:
+                features = dict.fromkeys(literals, 1.0) | {"surprise": float(self.surprise[row])}
+                self.known[row] = self.believed.state(self.names[row], at, features, found.probability)
         self.known_at[row] = at
         if found.probability:
             self.found[row] = found
@@ -217,6 +284,8 @@ class Family:
     def _remember(self, view: Ints | slice, at: Floats, statistics: Floats) -> None:
         """Peaks of the sources' statistics; a peak that outlived the horizon without a failure was wrong,
         where failures are reported at all."""
+        if not self.lessons and statistics.max() < PEAK and not (self.peaks[view] > PEAK).any():
+            return
         while self.lessons and self.lessons[0][0] <= at[-1]:
             _, k, u, weight = self.lessons.popleft()
             self.platt[k].learn(u, True, weight)
@@ -236,6 +305,9 @@ class Family:
         """The device failed at ``at``: confirm what was seen before, and start its baseline afresh."""
         self.failures_reported = True
         self.conjunctions.failed(self.names[row], at, kind, weight)
+        self.believed.failed(self.names[row], at, weight)
+        if self.away_since[row] < at:
+            self.leads.append(at - float(self.away_since[row]))
         # What was wrong shows only when the horizon is over; what was right must wait as long, or the
         # first failures would teach that every suspicion is right.
         due = at + self.settings.horizon_s + self.settings.lead_s
@@ -257,6 +329,7 @@ class Family:
         self.bank.settle(row)
         self.evidence.forget(row)
         self.peaks[row] = QUIET
+        self.away_since[row] = np.inf
         self.quiet_until[row] = at + self.settings.repair_quiet_s
 
     def _teach(self, row: int, right: bool, weight: float) -> None:

@@ -26,6 +26,7 @@ def judgement_of(family: Family, row: int, at: float, score: float, ticket: bool
         ticket=ticket,
         judgeable=judgeable,
         completeness=completeness,
+        time_left=family.time_left(row, at),
         reason=reason_of(family, row, at),
     )
 
@@ -36,13 +37,15 @@ def reason_of(family: Family, row: int, at: float) -> Reason:
     deviation = family.bank.smooth[row, slow] / family.bank.spread[slow]
     far = [int(c) for c in np.argsort(-np.abs(deviation), kind="stable")[:NAMED] if abs(deviation[c]) >= 2.0]
     found = family.found.get(row)
+    since = float(family.away_since[row])
     peers = family.cohort[: len(family.names)] == family.cohort[row]
     share = None
     if peers.sum() > 1:
         share = float((family.score[: len(family.names)][peers] <= family.score[row]).mean())
     return Reason(
         channels=tuple(
-            ChannelReason(family.channels[c], float(deviation[c]), float(family.settings.spans[slow]), at) for c in far
+            ChannelReason(family.channels[c], float(deviation[c]), float(family.settings.spans[slow]), min(since, at))
+            for c in far
         ),
         codes=tuple(sorted(family.evidence.devices[row].codes)),
         conjunction=found.key if found else (),

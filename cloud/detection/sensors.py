@@ -1,7 +1,8 @@
 """Known unknowns: silent devices, missing readings, and sensors that are stuck, noisy or implausible.
 
-*Completeness* of a device: readings that came in the last day over readings that should have come, by the
-device's own period (a running estimate that follows shorter gaps at once and longer ones slowly).
+*Completeness* of a device: readings that came over readings that should have come, by the device's own
+period (a running estimate that follows shorter gaps at once and longer ones slowly), of today so far and
+of the day before, weighed by how much of today has passed.
 *Stuck*: a channel repeats one value for ten times as long as it ever did, and at least ``STUCK`` samples.
 *Noisy*: its jump from sample to sample is ``NOISY`` times what it is used to.
 *Implausible*: a reading that is not finite, or so far off that nothing physical gets there in one step.
@@ -35,7 +36,7 @@ class SensorWatch:
     """Running checks of every channel of every device of a family."""
 
     ARRAYS = ("last", "run", "longest", "jump", "usual", "absurd", "missing", "samples")
-    PER_DEVICE = ("at", "period", "came", "due")
+    PER_DEVICE = ("at", "period", "came", "opened", "share")
 
     last: Floats
     run: Floats
@@ -48,11 +49,13 @@ class SensorWatch:
     at: Floats
     period: Floats
     came: Floats
-    due: Floats
+    opened: Floats
+    share: Floats
 
     def __init__(self, width: int) -> None:
         self.width = width
         self.capacity = 0
+        self.calls = 0
         for name in self.ARRAYS:
             setattr(self, name, np.zeros((0, width)))
         for name in self.PER_DEVICE:
@@ -75,7 +78,13 @@ class SensorWatch:
         self.width = width
 
     def observe(self, rows: Ints | slice, at: Floats, x: Floats, seen: Bools) -> None:
-        """One sample of each device at event times ``at``."""
+        """One sample of each device at event times ``at``.  After its first hundred samples a family looks
+        at the values every eighth time only; what is said of samples then holds for those looked at."""
+        self.calls += 1
+        self.came[rows] += 1.0
+        if self.calls > 100 and self.calls % 8:
+            return
+        self._clock(rows, at)
         samples = self.samples[rows]
         jump = np.abs(x - self.last[rows])
         usual = self.usual[rows]
@@ -94,29 +103,41 @@ class SensorWatch:
         self.last[rows] = np.where(seen, x, self.last[rows])
         self.run[rows] = run
         self.samples[rows] = samples + seen
-        self._clock(rows, at)
 
     def _clock(self, rows: Ints | slice, at: Floats) -> None:
-        before, period = self.at[rows], self.period[rows]
-        gap = at - before
-        first = before == 0
-        period = np.where(first, 0.0, np.where(period == 0, gap, period + np.minimum(0.05 * (gap - period), 0.01 * gap)))
-        fade = np.where(first, 0.0, np.exp(-np.minimum(gap / DAY_S, 50.0)))
-        owed = np.where(period > 0, gap / np.maximum(period, 1e-9), 1.0)
-        self.came[rows] = self.came[rows] * fade + 1.0
-        self.due[rows] = self.due[rows] * fade + np.where(first, 1.0, np.maximum(owed, 1.0))
-        self.at[rows], self.period[rows] = at, period
+        opened, came = self.opened[rows], self.came[rows]
+        self.at[rows] = at
+        period = self.period[rows]
+        new = opened == 0
+        lately = np.where(new, 0.0, (at - opened) / np.maximum(came - 1.0, 1.0))
+        # shorter gaps are followed at once, longer ones slowly: an outage is no new period
+        self.period[rows] = np.where(period == 0, lately, period + np.minimum(0.05 * (lately - period), 0.01 * period))
+        day = new | (at - opened >= DAY_S)
+        if day.any():
+            self._new_day(rows, at, day)
+
+    def _new_day(self, rows: Ints | slice, at: Floats, day: Bools) -> None:
+        """Close the day of these rows: the share of its readings that came."""
+        opened, came = self.opened[rows], self.came[rows]
+        elapsed = at - opened
+        owed = elapsed / np.maximum(self.period[rows], 1e-9)
+        share = np.minimum((came + 1.0) / np.maximum(owed, 1.0), 1.0)
+        first = opened == 0
+        self.share[rows] = np.where(day, np.where(first, 1.0, share), self.share[rows])
+        self.opened[rows] = np.where(day, at, opened)
+        self.came[rows] = np.where(day, 0.0, came)
 
     def completeness(self, rows: Ints | slice, now: Floats | None = None) -> Floats:
         """Share of the readings of the last day that came, 0..1; by ``now``, silence counts as missing."""
-        came, due = self.came[rows], self.due[rows]
-        if now is not None:
-            gap = np.maximum(now - self.at[rows], 0.0)
-            fade = np.exp(-np.minimum(gap / DAY_S, 50.0))
-            late = np.maximum(gap / np.maximum(self.period[rows], 1e-9) - 1.0, 0.0) * (self.period[rows] > 0)
-            came, due = came * fade, due * fade + np.minimum(late, DAY_S / np.maximum(self.period[rows], 1.0) + 1.0)
+        period = np.maximum(self.period[rows], 1e-9)
+        last = self.at[rows]
+        until = last if now is None else np.maximum(now, last)
+        elapsed = until - self.opened[rows]
+        owed = np.maximum(elapsed / period, 1.0)
+        today = np.minimum((self.came[rows] + 8.0) / owed, 1.0)
+        part = np.minimum(elapsed / DAY_S, 1.0)
         present = 1.0 - self.missing[rows].mean(axis=1) if self.width else 1.0
-        return np.asarray(np.minimum(came / np.maximum(due, 1e-9), 1.0) * present)
+        return np.asarray((part * today + (1.0 - part) * self.share[rows]) * present)
 
     def silent(self, rows: Ints | slice, now: float, periods: float = 20.0) -> Bools:
         """Which devices have not been heard for many of their own periods (and ten minutes at least)."""
