@@ -58,6 +58,9 @@ def fleet(
     speed: Annotated[float, typer.Option(min=0.1, help="Simulated seconds a second (1440: a day a minute).")] = 1440.0,
     period: Annotated[float, typer.Option(min=1.0, max=3600.0, help="Sampling period, simulated seconds.")] = 60.0,
     failure_scale: Annotated[float, typer.Option(min=0.0, help="Factor on all failure rates.")] = 1.0,
+    revise_after: Annotated[
+        float | None, typer.Option(min=0.0, help="A revised firmware comes to half of the fleet after so many days.")
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Place the demo's faults instead of drawing any.")] = False,
     network: Annotated[NetworkName, typer.Option(help="Network between gateways and broker.")] = NetworkName.GOOD,
     drain: Annotated[float, typer.Option(min=0.0, help="Seconds to wait at the end for the last receipts.")] = 30.0,
@@ -71,7 +74,7 @@ def fleet(
     """
     from device_sim.failure.life import Span
     from device_sim.fleet.demo import demo_fleet
-    from device_sim.fleet.population import World
+    from device_sim.fleet.population import FirmwareChange, World
     from device_sim.fleet.registry_files import write_registry
     from device_sim.transport.fleet_run import Fleet, FleetSettings
 
@@ -83,8 +86,14 @@ def fleet(
     if demo:
         _world, population = demo_fleet(seed, span.start, span.end, number, appliances)
     else:
+        change = None if revise_after is None else FirmwareChange(begins + revise_after * 86_400.0, share=0.5)
         population = World(
-            seed=seed, span=span, appliances=number, appliances_per_gateway=appliances, failure_scale=failure_scale
+            seed=seed,
+            span=span,
+            appliances=number,
+            appliances_per_gateway=appliances,
+            failure_scale=failure_scale,
+            firmware=change,
         ).populate()
     write_registry(folder / "registry", population)
     settings = FleetSettings(

@@ -5,6 +5,7 @@ import contextlib
 import io
 import math
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,15 @@ async def test_who_stops_waiting_holds_nobody_up() -> None:
     clock.leave()
     await asyncio.wait_for(waiting, 2)
     assert clock.now() == 4.0
+
+
+async def test_lockstep_keeps_a_bounded_pace() -> None:
+    clock = LockstepClock(START, 1, lambda: False, speed=1000.0)
+    began = time.monotonic()
+    await clock.sleep_until(START + 10.0)
+    await clock.sleep_until(START + 30.0)
+    assert time.monotonic() - began >= 0.029
+    assert clock.now() == START + 30.0
 
 
 # --- the driver ---
