@@ -40,6 +40,10 @@ class Batcher:
             return 0.0
         return max(0.0, self._waiting[0][0] + self.age_s - now)
 
+    def age_of_oldest_s(self, now: float) -> float:
+        """Seconds for which the oldest message has waited; 0 when nothing waits."""
+        return now - self._waiting[0][0] if self._waiting else 0.0
+
     def take(self) -> list[Arrival]:
         """The oldest messages, within the bounds; empty when nothing waits."""
         batch = [arrival for _, arrival in islice(self._waiting, self.messages)]

@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 PULL_MESSAGES = 4_000
 PULL_EXPIRES_S = 20.0
+PAUSE_S = 0.5
 REMEMBERED_SUBJECTS = 200_000
 
 
@@ -50,6 +51,7 @@ class JetStreamSubscriber:
         self._unacked = 0
         self._requested = 0
         self._asked_at = 0.0
+        self._pause_s = 0.0
         self._inbox = ""
         self._topics: dict[bytes, str] = {}
         self._puller: asyncio.Task[None] | None = None
@@ -218,8 +220,10 @@ class JetStreamSubscriber:
         status = headers.get("Status")
         if status not in {"404", "408", "100"}:
             log.info("pull_ended", status=status, description=headers.get("Description"))
-        if status == "409" and "Deleted" in str(headers.get("Description")) and self._client is not None:
-            await self._prepare(self._client.jetstream())
+            self._pause_s = PAUSE_S  # asking again at once would be refused again at once
+            if self._client is not None:  # the stream or the consumer may have been deleted
+                with contextlib.suppress(nats.errors.Error, asyncio.TimeoutError):
+                    await self._prepare(self._client.jetstream())
         self._more.set()
 
     async def _pull_forever(self) -> None:
@@ -228,6 +232,8 @@ class JetStreamSubscriber:
             self._more.clear()
             if self._requested and time.monotonic() - self._asked_at > PULL_EXPIRES_S + 5:
                 self._requested = 0  # the answer was lost
+            if await self._refused_lately():
+                continue
             room = self._settings.max_in_flight - self._unacked - self._requested
             if (
                 self.connected
@@ -236,6 +242,13 @@ class JetStreamSubscriber:
             ):
                 await self._pull(min(PULL_MESSAGES, room))
             await set_within(self._more, 1.0)
+
+    async def _refused_lately(self) -> bool:
+        """Wait after a refusal; True if there was one."""
+        pause, self._pause_s = self._pause_s, 0.0
+        if pause:
+            await asyncio.sleep(pause)
+        return pause > 0
 
     def _spare(self) -> int:
         return max(1, self._settings.max_in_flight // 4)

@@ -62,7 +62,8 @@ class Ingestor:
             while not self._stopping.is_set():
                 wait = batcher.wait_s(time.monotonic())
                 if wait == 0.0:
-                    await self._commit(batcher.take())
+                    oldest = time.time() - batcher.age_of_oldest_s(time.monotonic())
+                    await self._commit(batcher.take(), oldest)
                     self.counters.in_flight = len(batcher)
                     continue
                 room = settings.batch_messages - len(batcher)
@@ -92,9 +93,11 @@ class Ingestor:
             await self._subscriber.ack(others)
         return ours
 
-    async def _commit(self, arrivals: list[Arrival]) -> None:
-        """Store a batch, acknowledge it, note its receipts. Returns early, with nothing lost, when stopped."""
-        received = time.time()
+    async def _commit(self, arrivals: list[Arrival], oldest: float) -> None:
+        """Store a batch, acknowledge it, note its receipts. Returns early, with nothing lost, when stopped.
+
+        oldest: unix seconds at which the first of it was received.
+        """
         intake = read_batch(arrivals, time.time_ns() // 1_000_000, self._topics)
         if not await self._store(intake):
             return
@@ -102,7 +105,7 @@ class Ingestor:
         note_receipts(self._receipts, intake)
         self._receipts_due.set()
         self.counters.last_commit_at = now = time.time()
-        self.counters.last_lag_s = now - received
+        self.counters.last_lag_s = now - oldest
         self.counters.last_error = None
 
     async def _store(self, intake: Intake) -> bool:

@@ -24,6 +24,7 @@ def test_the_oldest_message_sets_the_time() -> None:
     batcher.add(arrivals(1), 1.0)
     batcher.add(arrivals(1), 1.125)
     assert batcher.wait_s(1.125) == 0.125
+    assert batcher.age_of_oldest_s(1.125) == 0.125
     assert batcher.wait_s(1.5) == 0.0
     assert len(batcher.take()) == 2
     assert batcher.wait_s(1.5) is None

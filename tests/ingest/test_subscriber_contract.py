@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import aiomqtt
+import nats
 import pytest
 
 from cloud.engines.nats_config import NatsOptions
@@ -193,3 +194,18 @@ async def test_members_of_a_shared_subscription_divide_the_messages(side: Side) 
     finally:
         for member in members:
             await member.close()
+
+
+@pytest.mark.parametrize("side", ["jetstream"], indirect=True)
+async def test_a_stream_that_was_deleted_is_made_again(side: Side) -> None:
+    subscriber = side.subscriber()
+    await subscriber.open()
+    client = await nats.connect(side.url)
+    try:
+        await client.jetstream().delete_stream("FC_UP")
+        async with asyncio.timeout(15):
+            while not await subscriber.receive(10, 0.2):
+                await side.send(numbered(0, 1))  # what came in between was not receipted: a gateway sends it again
+    finally:
+        await client.close()
+        await subscriber.close()
