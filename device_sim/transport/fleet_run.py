@@ -20,7 +20,7 @@ from device_sim.fleet.truth import write_truth
 from device_sim.randomness import dice
 from device_sim.transport.clocks import AcceleratedClock
 from device_sim.transport.driver import SimulatedDriver
-from device_sim.transport.ledger import AccountedAgent, SentLedger
+from device_sim.transport.ledger import AccountedAgent, SentLedger, played_out
 from device_sim.transport.network import Link, drawn_network
 from edge_agent.settings import (
     BrokerSettings,
@@ -153,7 +153,7 @@ class Fleet:
             try:
                 self.clock.release()
                 logger.info("fleet_running", gateways=len(self._agents), devices=len(self._appliances))
-                await asyncio.gather(*(agent.wait_played_out() for agent in self._agents))
+                await asyncio.gather(*(played_out(agent) for agent in self._agents))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._settings.drain_s):
                         await asyncio.gather(*(agent.wait_drained() for agent in self._agents))

@@ -6,6 +6,7 @@ written after the spool's commit, so a killed process may leave messages unliste
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -89,6 +90,19 @@ class AccountedAgent(Agent):
         if self.ledger is not None and self.spool.last_number - before == len(given):  # not refused for want of room
             for draft, boot, seq in given:
                 self.ledger.note(self.settings.gateway, draft.device, draft.kind.value, boot, seq)
+
+
+async def played_out(agent: Agent) -> None:
+    """Return when every driver has said that there will be no more; raises AgentFailed when the agent ends before."""
+    playing = asyncio.create_task(agent.wait_played_out(), name="played out")
+    living = asyncio.create_task(agent.wait(), name="agent lives")
+    try:
+        await asyncio.wait((playing, living), return_when=asyncio.FIRST_COMPLETED)
+        if living.done():
+            living.result()
+    finally:
+        playing.cancel()
+        living.cancel()
 
 
 def read_ledger(path: Path) -> Iterator[Run]:

@@ -19,7 +19,7 @@ from device_sim.fleet.truth import iso
 from device_sim.transport.clocks import LockstepClock
 from device_sim.transport.findings import Finding, FindingFeed
 from device_sim.transport.fleet_run import LEDGER, TRUTH, Outcome, Progress
-from device_sim.transport.ledger import AccountedAgent, SentLedger
+from device_sim.transport.ledger import AccountedAgent, SentLedger, played_out
 from device_sim.transport.recordings import Happening, Recording
 from edge_agent.ports import Description, Reading, SelfTestOutcome
 from edge_agent.settings import (
@@ -276,7 +276,7 @@ async def _play(
         async with asyncio.TaskGroup() as group:
             group.create_task(tell(), name="findings")
             for agent in agents:
-                group.create_task(agent.wait_played_out(), name="played out")
+                group.create_task(played_out(agent), name="played out")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain_s):
                 await asyncio.gather(*(agent.wait_drained() for agent in agents))
