@@ -26,9 +26,9 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from detection_adapter import Adapter
+from detection_adapter import Adapter  # noqa: E402 - the folders stand beside this file
 
-from cloud.detection.evaluation import brier, expected_calibration_error, reliability
+from cloud.detection.evaluation import brier, expected_calibration_error, reliability  # noqa: E402
 
 SETS = ("azure_pdm", "home_appliances", "cmapss_FD001", "skab", "nab", "tracebase")
 BASELINES = {
@@ -191,9 +191,13 @@ def line(name: str, result: dict[str, Any]) -> str:
         fit = {f: (v["FAR"], v["MAR"]) for f, v in result.items() if isinstance(v, dict)}
         return f"AUC {result['mean_file_auc']}; FAR/MAR by factor {fit}; {result.get('us_per_row')} us"
     if name == "nab":
-        return f"standard {result['standard']}, low_FP {result['low_FP']}, low_FN {result['low_FN']}; {result['us_per_row']} us"
+        return (
+            f"standard {result['standard']}, low_FP {result['low_FP']}, low_FN {result['low_FN']}; "
+            f"{result['us_per_row']} us"
+        )
     if name == "tracebase":
-        return f"{result['fa_per_device_month']} false alarms a device-month ({result['tickets']} in {result['device_months']})"
+        rate, n = result["fa_per_device_month"], result["tickets"]
+        return f"{rate} false alarms a device-month ({n} in {result['device_months']})"
     with_, own = result["feedback"], result["feedback"]["at_own_threshold"]
     best = with_["best_recall_within_fa_budget"]
     text = f"AUC {with_['roc_auc']}"

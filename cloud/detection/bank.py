@@ -94,22 +94,6 @@ class ChannelBank:
             for name in ("cohort_mean", "cohort_var", "cohort_weight"):
                 setattr(self, name, np.concatenate([getattr(self, name), np.zeros((more, self.width))]))
 
-    def widen(self, width: int) -> None:
-        """Room for channels that a device of the family has not sent before."""
-        more = width - self.width
-        for name in ("count", "mean", "var", "smooth", "cohort_mean", "cohort_var", "cohort_weight", "spread"):
-            old = getattr(self, name)
-            setattr(self, name, np.concatenate([old, np.zeros((*old.shape[:-1], more))], axis=-1))
-        self.spread[:, self.width :] = np.sqrt(self.white)[:, None]
-        scatter, precision = self.scatter, self.precision
-        self.scatter = np.zeros((len(self.spans), width, width))
-        self.scatter[:, : self.width, : self.width] = scatter
-        self.precision = np.eye(width) / self.white[:, None, None]
-        self.precision[:, : self.width, : self.width] = precision
-        new = np.arange(self.width, width)
-        self.scatter[:, new, new] = self.weight * self.white[:, None]
-        self.width = width
-
     def forget(self, row: int) -> None:
         """The device's baseline starts afresh: after a repair, or when it has changed for good."""
         for name in self.DEVICE_ARRAYS:
@@ -166,7 +150,9 @@ class ChannelBank:
         g = (q - q_mean) / np.sqrt(q_var + 0.02)
         return g, g.mean(axis=1)
 
-    def _learn(self, rows: Rows, step: Floats, learn: Bools, count: Floats, mean: Floats, var: Floats) -> None:
+    def _learn(  # noqa: PLR0917 - one row of the table each
+        self, rows: Rows, step: Floats, learn: Bools, count: Floats, mean: Floats, var: Floats
+    ) -> None:
         sd5 = 5.0 * np.sqrt(var)
         sd5[count <= 10] = np.inf
         sd5[var <= 0] = np.inf
@@ -201,8 +187,8 @@ class ChannelBank:
         share = min(1.0, n / self.family_n)
         q_normal = q if n == len(mature) else q[mature]
         off = q_normal - self.family_q[0]
-        self.family_q[0] += share * off.mean(axis=0)
-        self.family_q[1] += share * ((off * off).mean(axis=0) - self.family_q[1])
+        self.family_q[0] += share * off.sum(axis=0) / n
+        self.family_q[1] += share * ((off * off).sum(axis=0) / n - self.family_q[1])
 
     def _invert(self) -> None:
         pooled = self.scatter / self.weight

@@ -12,6 +12,7 @@ second witness: a change that comes in slowly is reported by it, but does not re
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from river.drift import ADWIN
@@ -39,7 +40,7 @@ class FleetWatch:
 
     def __init__(self) -> None:
         self.hour = -np.inf
-        self.witnesses: dict[int, ADWIN] = {}
+        self.witnesses: dict[int, Any] = {}
         self.changes: list[FleetChange] = []
 
     def look(
@@ -61,10 +62,14 @@ class FleetWatch:
                 out.append(FleetChange(at, c, int(moved.sum()), heard, True))
                 self.witnesses.pop(c, None)
                 continue
-            witness = self.witnesses.setdefault(c, ADWIN(delta=1e-4))
+            witness = self.witnesses.setdefault(c, _witness())
             before = witness.estimation
             witness.update(float(surprise[here].mean()))
             if witness.drift_detected and witness.estimation > before:
                 out.append(FleetChange(at, c, int(moved.sum()), heard, False))
         self.changes.extend(out)
         return out
+
+
+def _witness() -> Any:
+    return ADWIN(delta=1e-4)  # type: ignore[no-untyped-call]

@@ -23,6 +23,8 @@ effect from the next block on.  A replay calls it at the same point of event tim
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -57,9 +59,12 @@ class Engine:
         self.budget = FalseCallBudget(rate) if rate else None
         self.stale_rows: Counter[str] = Counter()
         self.unknown_outcomes = 0
+        self.unread_channels: Counter[str] = Counter()
         self.families: list[Family] = []
-        self._by_channels: dict[tuple[tuple[str, ...], int], Family] = {}
+        self._by_channels: dict[tuple[tuple[str, ...], tuple[str, ...]], Family] = {}
+        self._by_layout: dict[tuple[str, ...], Family] = {}
         self._home: dict[str, Family] = {}
+        self._columns: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, ...]] = {}
         self._orphans: dict[str, list[DeviceEvent]] = {}
 
     # -- records -------------------------------------------------------------------------------------
@@ -71,7 +76,7 @@ class Engine:
         if not n:
             return no_judgements()
         roles = roles_of(block.channels)
-        home = self._by_channels.get((block.channels, 0))
+        home = self._by_layout.get(block.channels)
         if home is None:
             home = self._family(block.channels, roles)
         out = _Columns(n)
@@ -81,12 +86,13 @@ class Engine:
 
     def _family(self, channels: tuple[str, ...], roles: ChannelRoles) -> Family:
         telemetry = tuple(sorted(name for _, name in roles.telemetry))
-        key = (telemetry, len(roles.modes) + 1)
+        modes = tuple(sorted(name for _, name in roles.modes))
+        key = (telemetry, modes)
         family = self._by_channels.get(key)
         if family is None:
-            family = self._by_channels[key] = Family(telemetry, len(roles.modes), self.settings)
+            family = self._by_channels[key] = Family(telemetry, modes, self.settings)
             self.families.append(family)
-        self._by_channels[channels, 0] = family
+        self._by_layout[channels] = family
         return family
 
     def _by_family(self, block: RecordBlock, home: Family) -> list[tuple[Family, Ints]]:
@@ -97,6 +103,7 @@ class Engine:
             if lives is None:
                 self._enter(device, home, block, i)
             elif lives is not home:
+                self._count_unread(lives, home)
                 strangers.setdefault(self.families.index(lives), []).append(i)
         if not strangers:
             return [(home, np.arange(len(block.devices)))]
@@ -104,6 +111,12 @@ class Engine:
         at_home = np.array([i for i in range(len(block.devices)) if i not in away], np.int64)
         parts = [(home, at_home)] if len(at_home) else []
         return parts + [(self.families[f], np.array(rows, np.int64)) for f, rows in sorted(strangers.items())]
+
+    def _count_unread(self, lives: Family, sent: Family) -> None:
+        """A device keeps the channels that it began with; what it sends beyond them is counted."""
+        for name in sent.channels:
+            if name not in lives.channels:
+                self.unread_channels[name] += 1
 
     def _enter(self, device: str, family: Family, block: RecordBlock, i: int) -> None:
         cohort = block.cohort
@@ -117,30 +130,37 @@ class Engine:
             self._happened(event)
 
     def _rounds(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, out: _Columns) -> None:
-        rows = np.array([family.rows[block.devices[i]] for i in picked], np.int64)
-        times = block.times[picked]
-        values = self._readings(family, block, roles, picked)
-        settings = block.values[picked][:, roles.mode_columns] if len(roles.modes) else np.zeros((len(picked), 0))
-        self._codes(family, block, roles, picked, rows)
+        devices = block.devices
+        rows = np.array([family.rows[devices[i]] for i in picked], np.int64)
+        whole = len(picked) == len(devices)
+        times, taken = (block.times, block.values) if whole else (block.times[picked], block.values[picked])
+        values = _columns_of(taken, self._where(family.channels, roles.telemetry, block.channels))
+        modes = _columns_of(taken, self._where(family.mode_names, roles.modes, block.channels))
+        if roles.codes or roles.parts:
+            self._codes(family, block, roles, picked, rows)
+        if (len(rows) == 1 or (rows[1:] > rows[:-1]).all()) and (times > family.last_at[rows]).all():
+            self._judge(family, _Round(picked, rows, times, values, modes), out)
+            return
         for turn in _turns(rows):
             fresh = times[turn] > family.last_at[rows[turn]]
             for i in turn[~fresh]:
-                self.stale_rows[block.devices[picked[i]]] += 1
+                self.stale_rows[devices[picked[i]]] += 1
                 out.score[picked[i]] = out.probability[picked[i]] = family.score[rows[i]]
-            turn = turn[fresh]
-            if not len(turn):
-                continue
-            order = turn[np.argsort(rows[turn], kind="stable")]
-            self._judge(family, block, picked[order], rows[order], times[order], values[order], settings[order], out)
+            live = turn[fresh]
+            if len(live):
+                o = live[np.argsort(rows[live], kind="stable")]
+                self._judge(family, _Round(picked[o], rows[o], times[o], values[o], modes[o]), out)
 
-    def _readings(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints) -> Floats:
-        values = block.values[picked]
-        where = {name: column for column, name in roles.telemetry}
-        columns = [where.get(name, -1) for name in family.channels]
-        if -1 not in columns:
-            return np.asarray(values[:, columns])
-        padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
-        return np.asarray(padded[:, columns])
+    def _where(
+        self, wanted: Sequence[str], offered: tuple[tuple[int, str], ...], channels: tuple[str, ...]
+    ) -> tuple[int, ...]:
+        """The column of each wanted channel, -1 where the block has none."""
+        key = (tuple(wanted), channels)
+        found = self._columns.get(key)
+        if found is None:
+            place = {name: column for column, name in offered}
+            found = self._columns[key] = tuple(place.get(name, -1) for name in wanted)
+        return found
 
     def _codes(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, rows: Ints) -> None:
         for column, name in roles.codes:
@@ -158,22 +178,16 @@ class Engine:
             return
         family.evidence.happened(family.rows[event.device], event)
 
-    def _judge(
-        self,
-        family: Family,
-        block: RecordBlock,
-        place: Ints,
-        rows: Ints,
-        at: Floats,
-        values: Floats,
-        settings: Floats,
-        out: _Columns,
-    ) -> None:
-        verdicts = family.judge(rows, at, values, settings)
+    def _judge(self, family: Family, turn: _Round, out: _Columns) -> None:
+        rows, at, place = turn.rows, turn.at, turn.place
+        verdicts = family.judge(rows, at, turn.values, turn.modes)
         score = verdicts.score
         family.score[rows] = score
         out.score[place] = score
         out.probability[place] = verdicts.probability
+        if score.max() < TICKET_SCORE:
+            self._watched(family, rows, at)
+            return
         due = (score >= TICKET_SCORE) & (at - family.ticketed_at[rows] >= self.settings.refractory_s)
         due &= at >= family.quiet_until[rows]
         self._watched(family, rows, at)
@@ -255,6 +269,29 @@ class Engine:
         if not isinstance(found, cls):
             raise TypeError(f"not an engine's checkpoint: {type(found).__name__}")
         return found
+
+
+@dataclass(slots=True)
+class _Round:
+    """One sample of each of some devices of a family: their places in the block, rows in the family,
+    event times, readings and operating settings."""
+
+    place: Ints
+    rows: Ints
+    at: Floats
+    values: Floats
+    modes: Floats
+
+
+def _columns_of(values: Floats, columns: tuple[int, ...]) -> Floats:
+    if not columns:
+        return np.zeros((len(values), 0))
+    if columns == tuple(range(values.shape[1])):
+        return values
+    if -1 not in columns:
+        return values[:, columns]
+    padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
+    return padded[:, columns]
 
 
 class _Columns:

@@ -2,7 +2,8 @@
 
 Sorts of literal, each followed by its subject: ``code`` a fault code came within the last
 ``code_window_s``; ``drift`` a channel's EWMA at the third span is more than ``drift_sigmas`` of its normal
-standard deviation from normal, with its sign (let go at three quarters of that; the furthest few of a device); ``anomaly`` the device
+standard deviation from normal, with its sign (let go at three quarters of that; the
+furthest few of a device); ``anomaly`` the device
 as a whole is far from normal; ``longer`` the cycles of a channel have grown; ``old`` a part has been in
 for longer than half of those of its kind that were replaced.
 """
@@ -15,12 +16,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cloud.detection.records import DeviceEvent, EventKind, Floats, Ints
+from cloud.detection.records import Bools, DeviceEvent, EventKind, Floats, Ints
 
 ANOMALY_ON, ANOMALY_OFF = 2.0, 1.0
 LONGER_ON, LONGER_OFF = 2.0, 1.0
 MOST_DRIFTS = 6  # of a device at once: the furthest
-NONE = np.zeros(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class DeviceEvidence:
 class Evidence:
     """Literals of all devices of a family."""
 
-    def __init__(self, channels: list[str], code_window_s: float, drift_sigmas: float) -> None:
+    def __init__(self, channels: tuple[str, ...], code_window_s: float, drift_sigmas: float) -> None:
         self.channels = channels
         self.code_window_s = code_window_s
         self.drift_sigmas = drift_sigmas
@@ -60,12 +60,6 @@ class Evidence:
             self.flags = np.concatenate([self.flags, np.zeros((more, 2), np.bool_)])
             self.changes_at = np.concatenate([self.changes_at, np.full(more, math.inf)])
 
-    def widen(self) -> None:
-        """``channels`` has grown."""
-        more = len(self.channels) - self.drifts.shape[1]
-        self.drifts = np.concatenate([self.drifts, np.zeros((len(self.drifts), more), np.int8)], axis=1)
-        self.sizes = np.concatenate([self.sizes, np.zeros((len(self.sizes), more), np.float32)], axis=1)
-
     def happened(self, row: int, event: DeviceEvent) -> None:
         """A code came or went, or a part was replaced."""
         found = self.devices[row]
@@ -86,28 +80,21 @@ class Evidence:
         self.devices[row].codes[name] = at
         self.changes_at[row] = -math.inf
 
-    def changed(
-        self, rows: Ints, view: Ints | slice, at: Floats, strength: Floats, surprise: Floats, longer: Floats
-    ) -> Ints:
+    def holds(self, view: Ints | slice) -> Bools:
+        """Whether a drift or flag holds of each row."""
+        found: Bools = (self.drifts[view] != 0).any(axis=1) | self.flags[view].any(axis=1)
+        return found
+
+    def changed(self, rows: Ints, at: Floats, strength: Floats, surprise: Floats, longer: Floats) -> Ints:
         """Positions among ``rows`` whose literals may have changed.  ``strength`` (n, C) in sigmas."""
-        held, flags, size = self.drifts[view], self.flags[view], np.abs(strength)
-        calm = (
-            size.max(initial=0.0) < self.drift_sigmas
-            and surprise.max() <= ANOMALY_ON
-            and longer.max() <= LONGER_ON
-            and not flags.any()
-            and not held.any()
-            and not (self.changes_at[view] <= at).any()
-        )
-        if calm:
-            return NONE
+        held, flags, size = self.drifts[rows], self.flags[rows], np.abs(strength)
         sign = np.sign(strength).astype(np.int8)
         stays = (held == sign) & (size >= 0.75 * self.drift_sigmas)
         now = np.where((size >= self.drift_sigmas) | stays, sign, np.int8(0)).astype(np.int8)
         anomaly = np.where(flags[:, 0], surprise > ANOMALY_OFF, surprise > ANOMALY_ON)
         grown = np.where(flags[:, 1], longer > LONGER_OFF, longer > LONGER_ON)
         new_flags = np.stack([anomaly, grown], axis=1)
-        moved = (now != held).any(axis=1) | (new_flags != flags).any(axis=1) | (self.changes_at[view] <= at)
+        moved = (now != held).any(axis=1) | (new_flags != flags).any(axis=1) | (self.changes_at[rows] <= at)
         found = np.flatnonzero(moved)
         if len(found):
             self.drifts[rows[found]] = now[found]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from cloud.detection.bank import BankReading, ChannelBank
-from cloud.detection.calibration import Platt
 from cloud.detection.conjunctions import NOTHING, Conjunctions
 from cloud.detection.conjunctions import Evidence as Found
 from cloud.detection.cycles import PhaseCutter, PhaseHistory
@@ -25,12 +24,8 @@ from cloud.detection.novelty import RecordBook
 from cloud.detection.records import Bools, Floats, Ints
 from cloud.detection.sensors import SensorWatch
 from cloud.detection.settings import EngineSettings
+from cloud.detection.suspicion import PEAK, QUIET, SOURCES, Suspicions
 
-SOURCES = ("surprise", "cycles", "novelty")
-QUIET = -5.0
-PEAK = 2.0  # a source that stood below this has said nothing that an outcome could confirm or refute
-KEPT_IN_MIND = 0.08
-DAY_S = 86400.0
 CYCLE_SLOTS = 2  # at most so many channels of a device are followed by cycles
 
 
@@ -49,9 +44,10 @@ class Verdicts:
 class Family:
     """State of all devices that share a channel set."""
 
-    def __init__(self, channels: tuple[str, ...], settings_count: int, settings: EngineSettings) -> None:
+    def __init__(self, channels: tuple[str, ...], modes: tuple[str, ...], settings: EngineSettings) -> None:
         self.settings = settings
-        self.channels = list(channels)
+        self.channels = channels
+        self.mode_names = modes
         width = len(channels)
         self.rows: dict[str, int] = {}
         self.names: list[str] = []
@@ -62,14 +58,10 @@ class Family:
         self.score = np.zeros(0)
         self.known = np.zeros(0)  # probability by conjunctions
         self.known_at = np.zeros(0)
-        self.peaks = np.zeros((0, len(SOURCES)))
-        self.peak_at = np.zeros((0, len(SOURCES)))
         self.quiet_until = np.zeros(0)
         self.ticketed_at = np.zeros(0)
         self.slots = np.zeros((0, width), np.int64)  # 1 + slot in the phase history, 0 = none
         self.slot_count = 0
-        self.told = np.zeros(0)
-        self.told_at = np.zeros(0)
         self.surprise = np.zeros(0)
         self.away_since = np.zeros(0)
         self.leads: deque[float] = deque(maxlen=200)  # from leaving normal to failing, seconds
@@ -77,8 +69,7 @@ class Family:
         self.found: dict[int, Found] = {}
         self.stated: dict[int, frozenset[str]] = {}
         self.failures_reported = False
-        self.lessons: deque[tuple[float, int, float, float]] = deque()  # due, source, statistic, weight
-        self.modes = OperatingModes(settings_count, width)
+        self.modes = OperatingModes(len(modes), width)
         self.bank = ChannelBank(width, settings.spans, settings.gate, settings.young_samples, settings.memory_samples)
         self.cutter = PhaseCutter(width)
         self.phases = PhaseHistory()
@@ -87,7 +78,8 @@ class Family:
         self.evidence = Evidence(self.channels, settings.code_window_s, settings.drift_sigmas)
         self.conjunctions = Conjunctions(settings.horizon_s, lead_s=settings.lead_s)
         self.believed = Believed(settings.horizon_s)
-        self.platt = (Platt(5.0, 1.5), Platt(4.2, 1.2), Platt(0.8, 4.0))
+        self.suspicions = Suspicions(settings.horizon_s + settings.lead_s)
+        self.stirred = np.zeros(0, np.bool_)  # something of the device needs following up
         self.cohorts_at = 50.0
         self.samples = 0
 
@@ -105,11 +97,10 @@ class Family:
             self.first_at[row] = at
             self.quiet_until[row] = self.ticketed_at[row] = -np.inf
             self.away_since[row] = np.inf
-            self.peaks[row] = QUIET
         return row
 
     def _grow(self, devices: int) -> None:
-        for part in (self.bank, self.cutter, self.book, self.sensors, self.evidence):
+        for part in (self.bank, self.cutter, self.book, self.sensors, self.evidence, self.suspicions):
             part.grow(devices)
         have = len(self.cohort)
         if devices > have:
@@ -121,13 +112,10 @@ class Family:
                 "score",
                 "known",
                 "known_at",
-                "peaks",
-                "peak_at",
                 "quiet_until",
                 "ticketed_at",
                 "slots",
-                "told",
-                "told_at",
+                "stirred",
                 "surprise",
                 "away_since",
             ):
@@ -167,10 +155,6 @@ class Family:
     def _watch_fleet(self, view: Ints | slice, at: Floats, surprise: Floats) -> None:
         """Since when each device has been away from normal; a cohort that moves as one starts afresh."""
         self.surprise[view] = surprise
-        since = self.away_since[view]
-        if surprise.max() > ANOMALY_ON or np.isfinite(since).any():
-            since = np.where(surprise <= ANOMALY_OFF, np.inf, since)
-            self.away_since[view] = np.where((surprise > ANOMALY_ON) & np.isinf(since), at, since)
         now = float(at[-1])
         if now // 3600.0 <= self.fleet.hour:
             return
@@ -180,7 +164,7 @@ class Family:
                 for row in np.flatnonzero(self.cohort[:n] == change.cohort):
                     self.bank.forget(int(row))
                     self.evidence.forget(int(row))
-                    self.peaks[row] = QUIET
+                    self.suspicions.forget(int(row))
                     self.away_since[row] = np.inf
 
     def time_left(self, row: int, at: float) -> tuple[float, float] | None:
@@ -221,7 +205,7 @@ class Family:
         found[held] = self.phases.calibrated(slots[held] - 1)
         return np.asarray(found.max(axis=1))
 
-    def _weigh(
+    def _weigh(  # noqa: PLR0917 - one statistic each
         self, rows: Ints, view: Ints | slice, at: Floats, statistics: Floats, reading: BankReading, cycling: Bools
     ) -> Verdicts:
         slow = min(2, len(self.settings.spans) - 1)
@@ -229,51 +213,58 @@ class Family:
         unfit = reading.young | cycling
         if unfit.any():
             strength[unfit] = 0.0
-        for i in self.evidence.changed(rows, view, at, strength, statistics[:, 0], statistics[:, 1]):
+        if self.suspicions.lessons:
+            self.suspicions.learn_due(float(at[-1]))
+        calm = (
+            not self.stirred[view].any()
+            and statistics[:, :2].max() <= ANOMALY_ON
+            and np.abs(strength).max(initial=0.0) < self.settings.drift_sigmas
+            and not (self.evidence.changes_at[view] <= at).any()
+        )
+        if not calm:
+            self._follow_up(rows, view, at, statistics, strength)
+        probability, source = self.suspicions.probability(statistics, self.known[view])
+        score = self.suspicions.news(view, at, probability) if len(self.channels) == 1 else probability
+        return Verdicts(probability, score, source, statistics, reading.young)
+
+    def _follow_up(self, rows: Ints, view: Ints | slice, at: Floats, statistics: Floats, strength: Floats) -> None:
+        """Literals, what is known of them, peaks and absences of the rows, some of which are stirred."""
+        for i in self.evidence.changed(rows, at, strength, statistics[:, 0], statistics[:, 1]):
             row = int(rows[i])
             before = self.evidence.devices[row].literals
             literals = self.evidence.renew(row, float(at[i]))
             if literals != before:
                 self.conjunctions.update(self.names[row], float(at[i]), literals)
             self._recall(row, float(at[i]))
-        known = self.known[view]
-        if known.any():
-            for i in np.flatnonzero((self.known_at[view] + 3600.0 <= at) & (known > 0)):
-                self._recall(int(rows[i]), float(at[i]))
-            known = self.known[view]
-        self._remember(view, at, statistics)
-        probability = known.copy()
-        source = np.full(len(rows), -1)
-        for k, platt in enumerate(self.platt):
-            u = statistics[:, k]
-            if u.max() > QUIET:
-                p = np.where(u > QUIET, platt.probability(u), 0.0)
-                source[p > probability] = k
-                np.maximum(probability, p, out=probability)
-        score = self._news(view, at, probability) if len(self.channels) == 1 else probability
-        return Verdicts(probability, score, source, statistics, reading.young)
-
-    def _news(self, view: Ints | slice, at: Floats, probability: Floats) -> Floats:
-        """A lone channel cannot be cross-checked: what it says counts in full when it is news, that is,
-        more than was said within the last day, and is kept in mind at a low score otherwise."""
-        told, told_at = self.told[view], self.told_at[view]
-        news = (probability > 1.02 * told) | (at - told_at > DAY_S)
-        self.told[view] = np.where(news, probability, told)
-        self.told_at[view] = np.where(news, at, told_at)
-        return np.where(news, probability, KEPT_IN_MIND * probability)
+        for i in np.flatnonzero((self.known_at[view] + 3600.0 <= at) & (self.known[view] > 0)):
+            self._recall(int(rows[i]), float(at[i]))
+        self.suspicions.remember(view, at, statistics, self.failures_reported)
+        surprise = statistics[:, 0]
+        since = np.where(surprise <= ANOMALY_OFF, np.inf, self.away_since[view])
+        since = np.where((surprise > ANOMALY_ON) & np.isinf(since), at, since)
+        self.away_since[view] = since
+        self.stirred[view] = (
+            self.evidence.holds(view)
+            | (self.known[view] > 0)
+            | (self.suspicions.peaks[view] > PEAK).any(axis=1)
+            | np.isfinite(since)
+        )
 
     def _recall(self, row: int, at: float) -> None:
         """What the tallies say of the device's literals now."""
         literals = self.evidence.devices[row].literals
         self.conjunctions.settle(self.names[row], at, 1.0 if self.failures_reported else 0.0)
         self.believed.settle(at, 1.0 if self.failures_reported else 0.0)
-        found = self.conjunctions.evidence(literals, at) if literals and self.failures_reported else NOTHING
-        self.known[row] = found.probability
-        if literals != self.stated.get(row):
-            self.stated[row] = literals
-            if literals and self.failures_reported:
+        found = NOTHING
+        probability = 0.0
+        if literals and self.failures_reported:
+            found = self.conjunctions.evidence(literals, at)
+            probability = found.probability
+            if literals != self.stated.get(row) or self.believed.trusted():
+                self.stated[row] = literals
                 features = dict.fromkeys(literals, 1.0) | {"surprise": float(self.surprise[row])}
-                self.known[row] = self.believed.state(self.names[row], at, features, found.probability)
+                probability = self.believed.state(self.names[row], at, features, probability)
+        self.known[row] = probability
         self.known_at[row] = at
         if found.probability:
             self.found[row] = found
@@ -281,26 +272,6 @@ class Family:
             self.found.pop(row, None)
 
     # -- outcomes ------------------------------------------------------------------------------------
-    def _remember(self, view: Ints | slice, at: Floats, statistics: Floats) -> None:
-        """Peaks of the sources' statistics; a peak that outlived the horizon without a failure was wrong,
-        where failures are reported at all."""
-        if not self.lessons and statistics.max() < PEAK and not (self.peaks[view] > PEAK).any():
-            return
-        while self.lessons and self.lessons[0][0] <= at[-1]:
-            _, k, u, weight = self.lessons.popleft()
-            self.platt[k].learn(u, True, weight)
-        peaks, when = self.peaks[view], self.peak_at[view]
-        stale = (at[:, None] - when > self.settings.horizon_s + self.settings.lead_s) & (peaks > PEAK)
-        stale &= statistics < 0.5 * peaks
-        if stale.any():
-            if self.failures_reported:
-                for i, k in np.argwhere(stale):
-                    self.platt[k].learn(float(peaks[i, k]), False)
-            peaks = np.where(stale, QUIET, peaks)
-        higher = statistics > peaks
-        self.peaks[view] = np.where(higher, statistics, peaks)
-        self.peak_at[view] = np.where(higher, at[:, None], when)
-
     def failed(self, row: int, at: float, kind: str, weight: float) -> None:
         """The device failed at ``at``: confirm what was seen before, and start its baseline afresh."""
         self.failures_reported = True
@@ -308,32 +279,22 @@ class Family:
         self.believed.failed(self.names[row], at, weight)
         if self.away_since[row] < at:
             self.leads.append(at - float(self.away_since[row]))
-        # What was wrong shows only when the horizon is over; what was right must wait as long, or the
-        # first failures would teach that every suspicion is right.
-        due = at + self.settings.horizon_s + self.settings.lead_s
-        seen = self.peaks[row]
-        self.lessons.extend((due, k, float(seen[k]), weight) for k in range(len(SOURCES)) if seen[k] > PEAK)
+        self.suspicions.failed(row, at, weight)
         self.repaired(row, at)
 
     def refuted(self, row: int, at: float, weight: float) -> None:
         """Nothing was found at the ticket of ``at``."""
         self.conjunctions.refuted(self.names[row], at, weight)
-        self._teach(row, False, weight)
+        self.suspicions.judged(row, False, weight)
 
     def confirmed(self, row: int, at: float, kind: str, weight: float) -> None:
         """A ticket was right, though the device had not failed yet."""
-        self._teach(row, True, weight)
+        self.suspicions.judged(row, True, weight)
 
     def repaired(self, row: int, at: float) -> None:
         """After a repair: smoothed readings, literals and peaks start again."""
         self.bank.settle(row)
         self.evidence.forget(row)
-        self.peaks[row] = QUIET
+        self.suspicions.forget(row)
         self.away_since[row] = np.inf
         self.quiet_until[row] = at + self.settings.repair_quiet_s
-
-    def _teach(self, row: int, right: bool, weight: float) -> None:
-        for k, platt in enumerate(self.platt):
-            if self.peaks[row, k] > PEAK:
-                platt.learn(float(self.peaks[row, k]), right, weight)
-        self.peaks[row] = QUIET

@@ -31,14 +31,6 @@ class OperatingModes:
         self.mean = np.zeros((0, width))
         self.var = np.zeros((0, width))
 
-    def widen(self, width: int) -> None:
-        """Room for more channels of readings."""
-        more = width - self.width
-        for name in ("count", "mean", "var"):
-            old = getattr(self, name)
-            setattr(self, name, np.concatenate([old, np.zeros((len(old), more))], axis=1))
-        self.width = width
-
     def standardise(self, settings: Floats, values: Floats) -> Floats:
         """Readings relative to their mode.  ``settings`` (n, M) and ``values`` (n, C), NaN = no reading."""
         if not self.settings or self.continuous:

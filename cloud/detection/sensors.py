@@ -70,13 +70,6 @@ class SensorWatch:
                 setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]))]))
             self.capacity += more
 
-    def widen(self, width: int) -> None:
-        """Room for more channels."""
-        for name in self.ARRAYS:
-            old = getattr(self, name)
-            setattr(self, name, np.concatenate([old, np.zeros((len(old), width - self.width))], axis=1))
-        self.width = width
-
     def observe(self, rows: Ints | slice, at: Floats, x: Floats, seen: Bools) -> None:
         """One sample of each device at event times ``at``.  After its first hundred samples a family looks
         at the values every eighth time only; what is said of samples then holds for those looked at."""
