@@ -40,8 +40,8 @@ format: $(STAMP) ## Let ruff put the code in shape
 bench: $(STAMP) ## Throughput and cost beside simpler pipelines, on this machine (BENCH_ARGS)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-evaluate: $(STAMP) ## Score the detector on recorded data (EVALUATE_ARGS)
-	@$(BIN)/firstcall evaluate $(EVALUATE_ARGS)
+evaluate: $(STAMP) ## Score the detector on recorded data and on the simulator (EVALUATE_ARGS)
+	@$(BIN)/python -m benchmarks.evaluate_detection $(EVALUATE_ARGS)
 
 docs: $(STAMP) ## Write docs/settings.md anew from the programs' settings
 	@$(BIN)/python -m docs.write_settings

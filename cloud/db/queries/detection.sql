@@ -139,3 +139,17 @@ INSERT INTO detector_checkpoint_chunk (detector, chunk, body) VALUES (%(detector
 -- name: record_program_health
 INSERT INTO program_health (program, instance, at, counters) VALUES ('detect', %(instance)s, now(), %(counters)s)
 ON CONFLICT (program, instance) DO UPDATE SET at = excluded.at, counters = excluded.counters
+
+-- name: recorded_failures
+SELECT DISTINCT d.device, extract(epoch FROM coalesce(f.failed_at, f.found_at))::float8 AS at
+FROM finding AS f
+JOIN device AS d USING (device_no)
+WHERE f.outcome IN ('fault_confirmed', 'other_fault')
+ORDER BY at, d.device
+
+-- name: families
+SELECT d.device, coalesce(m.family, 'unknown')
+FROM device AS d
+LEFT JOIN fitting AS f ON f.device_no = d.device_no AND upper_inf(f.valid) AND upper_inf(f.known)
+LEFT JOIN trade_item AS t USING (gtin)
+LEFT JOIN model AS m USING (model)
