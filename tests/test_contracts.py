@@ -171,7 +171,7 @@ def test_every_make_target_that_a_page_mentions_exists(page: Path) -> None:
 def test_what_the_makefile_starts_exists(command_tree: object) -> None:
     text = (REPOSITORY / "Makefile").read_text()
     started = re.findall(r"\$\(BIN\)/firstcall (\w+)", text)
-    assert {"demo", "evaluate"} <= set(started)
+    assert {"demo"} <= set(started)
     assert [wrong_in(command_tree, [name]) for name in started] == [None] * len(started)
     for module in re.findall(r"\$\(BIN\)/python -m ([\w.]+)", text):
         assert importlib.util.find_spec(module), f"python -m {module}"
