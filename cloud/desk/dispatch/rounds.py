@@ -54,11 +54,16 @@ class RoundResult:
     unplaced: dict[int, str]
 
 
-async def hold_round(connection: Connection, settings: DispatchSettings) -> RoundResult:
-    """Plan for all who wait; returns what was proposed. Safe to call at any time, by any program."""
+async def hold_round(connection: Connection, settings: DispatchSettings, *, only_if_new: bool = False) -> RoundResult:
+    """Plan for all who wait; returns what was proposed. Safe to call at any time, by any program.
+
+    `only_if_new`: plan only if a ticket needs a visit that none was planned for yet; cheap where there is none.
+    """
     async with connection.transaction():
         await connection.execute(SQL["lock_round"])
-        await connection.execute(SQL["need_visits"], {"repeated": settings.repeated_complaints})
+        new = await connection.execute(SQL["need_visits"], {"repeated": settings.repeated_complaints})
+        if only_if_new and new.rowcount == 0:
+            return RoundResult({}, {})
     async with connection.transaction():
         await connection.execute(SQL["lock_round"])
         await connection.execute(SQL["end_holds"])
@@ -75,7 +80,7 @@ async def hold_round(connection: Connection, settings: DispatchSettings) -> Roun
             number = assignment.order.work_order_no
             proposed[number] = await _propose(connection, assignment, by_number[number], ground, settings)
         await _offer_choices(connection, waiting, plan.assignments, ground, settings)
-    if proposed or plan.unplaced:
+    if proposed:
         log.info("round_held", proposed=len(proposed), unplaced=dict(plan.unplaced))
     return RoundResult(proposed, dict(plan.unplaced))
 

@@ -273,11 +273,11 @@ async def deliver(pool: Pool, sending: Sending, courier: Courier) -> None:
         async with pool.connection() as connection, connection.transaction():
             await _not_delivered(connection, sending.message_no, courier, state="refused", trouble=str(error))
     except Exception as error:
-        if not isinstance(error, Unavailable):
-            log.exception("provider_mistake", channel=sending.channel)
-        retry_after_s = error.retry_after_s if isinstance(error, Unavailable) else None
-        retry_at = back_off.failed(datetime.now(UTC), retry_after_s)
-        text = str(error) if isinstance(error, Unavailable) else type(error).__name__
+        if isinstance(error, Unavailable):
+            retry_at, text = back_off.failed(datetime.now(UTC), error.retry_after_s), str(error)
+        else:  # a mistake of ours, about this message: the provider is not to blame, the others go on
+            log.exception("sending_failed", channel=sending.channel, message=sending.message_no)
+            retry_at, text = datetime.now(UTC) + timedelta(seconds=courier.settings.retry_most_s), type(error).__name__
         async with pool.connection() as connection, connection.transaction():
             await _not_delivered(connection, sending.message_no, courier, state="due", trouble=text, retry_at=retry_at)
     else:

@@ -91,20 +91,25 @@ async def _follow(
     async with await AsyncConnection.connect(url, autocommit=True, application_name="firstcall-outreach") as notices:
         for channel in NOTICES:
             await notices.execute(f"LISTEN {channel}")
-        reported_at = 0.0
+        reported_at = round_at = 0.0
         while not stop.is_set():
-            await turn(pool, courier, dispatch)
+            whole = time.monotonic() - round_at >= dispatch.poll_s
+            round_at = time.monotonic() if whole else round_at
+            await turn(pool, courier, dispatch, whole_round=whole)
             if time.monotonic() - reported_at > courier.settings.poll_s:
                 reported_at = time.monotonic()
                 await _report(pool, courier)
             await _wait(pool, notices, courier.settings.poll_s, stop)
 
 
-async def turn(pool: Pool, courier: Courier, dispatch: DispatchSettings) -> int:
-    """One look at everything: watches, a round of dispatch, then each outreach that is due; how many moved."""
+async def turn(pool: Pool, courier: Courier, dispatch: DispatchSettings, *, whole_round: bool = True) -> int:
+    """One look at everything: watches, a round of dispatch, then each outreach that is due; how many were.
+
+    `whole_round`: also plan anew for those whom no window was found for before.
+    """
     async with pool.connection() as connection:
         await look_at_watches(connection, courier.settings.watch_rules)
-        await hold_round(connection, dispatch)  # so that a message can offer times
+        await hold_round(connection, dispatch, only_if_new=not whole_round)  # so that a message can offer times
         cursor = await connection.execute(SQL["due"], {"at_most": 500})
         due = [int(str(row[0])) for row in await cursor.fetchall()]
     gate = asyncio.Semaphore(courier.settings.at_once)
