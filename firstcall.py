@@ -36,10 +36,13 @@ def _installed(distribution: str) -> bool:
     return importlib.util.find_spec(distribution) is not None
 
 
-def _mount(command: typer.Typer) -> None:
+def _mount(command: typer.Typer, asked: str = "") -> None:
+    """Mount what is installed; where `asked`, the first word, is one room, that room alone: a gateway is small."""
     for name, (module, needs, _extra) in ROOMS.items():
-        if _installed(needs):
+        if _installed(needs) and asked not in ROOMS.keys() - {name}:
             command.add_typer(importlib.import_module(module).app, name=name)
+    if asked in ROOMS:
+        return
     if _installed(CLOUD[1]):
         command.add_typer(importlib.import_module(CLOUD[0]).app)  # no name: its commands stand at the top
     if _installed(DEMO[1]) and _installed(ROOMS["edge"][1]):
@@ -93,7 +96,7 @@ def main() -> None:
     if extra:
         sys.exit(f"firstcall {sys.argv[1]} needs the extra '{extra}': pip install 'firstcall[{extra}]'")
     configure_logging()
-    _mount(app)
+    _mount(app, sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         app()
     except ValidationError as error:

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks [ingest] [edge] [screens]
 
-All three by default. Each can be run alone with options of its own, e.g. `python -m benchmarks.bench_ingest --rounds 5`.
+All three by default. Each runs alone with options of its own, e.g. `python -m benchmarks.bench_ingest --rounds 5`.
 """
 
 from __future__ import annotations
