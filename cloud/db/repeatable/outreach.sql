@@ -14,7 +14,7 @@ DECLARE
         WHEN NEW.from_state = 'scheduled' AND NEW.to_state = 'contacted' THEN 'new_time'
         WHEN NEW.from_state IN ('contacted', 'scheduled') AND NEW.to_state = 'resolved' THEN 'closing'
         WHEN NEW.from_state IN ('contacted', 'scheduled') AND NEW.to_state = 'dismissed'
-            AND NEW.reason NOT IN ('former_owner', 'erased', 'stopped') THEN 'all_clear'
+            AND NEW.reason NOT IN ('former_owner', 'wrong_owner') THEN 'all_clear'
     END;
 BEGIN
     -- What was still to be said about the step before is overtaken, but for a message that is on its way.
