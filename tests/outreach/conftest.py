@@ -125,7 +125,7 @@ def settings(mail: MailServer, receiver: Receiver) -> OutreachSettings:
 def make_settings(mail: MailServer, receiver: Receiver, **changes: Any) -> OutreachSettings:
     given: dict[str, Any] = {
         "key": KEY_TEXT,
-        "public_url": "https://care.example.test",
+        "public_address": "https://care.example.test",
         "company": "Acme Care",
         "smtp_host": "127.0.0.1",
         "smtp_port": mail.port,

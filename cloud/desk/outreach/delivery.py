@@ -258,7 +258,7 @@ def _links(case: CaseFile, channel: Channel, courier: Courier, wall: datetime) -
 
     def link(action: Action, choice: int) -> str:
         token = courier.key.token(Tap(case.outreach_no, action, channel, choice), expires_at)
-        return f"{courier.settings.public_url}/a/{token}"
+        return f"{courier.settings.public_address}/a/{token}"
 
     return link
 

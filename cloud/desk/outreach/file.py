@@ -156,7 +156,7 @@ async def read_facts(connection: Connection, case: CaseFile, settings: OutreachS
         appliance=str(said.pick(case.family_name, case.family)).lower(),
         seen=str(said.pick(case.customer_words)),
         zone=case.zone,
-        page_url=case.page_url(settings.public_url),
+        page_url=case.page_url(settings.public_address),
         steps=steps,
         offers=tuple(await _offers(connection, "offers", of_ticket)) if case.purpose in ASKING and not steps else (),
         appointment=booked[0] if booked else None,

@@ -15,6 +15,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import PoolTimeout
+from pydantic import SecretStr
 
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
@@ -40,15 +41,15 @@ def providers_of(settings: OutreachSettings) -> dict[Channel, Provider]:
     providers: dict[Channel, Provider] = {}
     if settings.smtp_host:
         providers["email"] = SmtpProvider(settings)
-    behind_urls: tuple[tuple[Channel, str, Any], ...] = (
+    behind_urls: tuple[tuple[Channel, SecretStr, Any], ...] = (
         ("sms", settings.sms_url, settings.sms_secret),
         ("push", settings.push_url, settings.push_secret),
         ("messaging", settings.messaging_url, settings.messaging_secret),
     )
     for channel, url, secret in behind_urls:
-        if url:
+        if url.get_secret_value():  # it may carry an access token, and is a secret for that
             signing = secret.get_secret_value().encode()
-            providers[channel] = HttpProvider(channel, url, signing, settings.provider_timeout_s)
+            providers[channel] = HttpProvider(channel, url.get_secret_value(), signing, settings.provider_timeout_s)
     return providers
 
 

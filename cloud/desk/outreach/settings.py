@@ -33,7 +33,7 @@ class OutreachSettings(BaseSettings):
         description="Secret of check codes and one-tap links: 32 bytes or more in base64. Unset: no outreach.",
     )
     key_file: Path | None = Field(default=None, description="File that holds the key in base64, in place of `key`.")
-    public_url: str = Field(
+    public_address: str = Field(
         default="http://127.0.0.1:8080", description="Where customers reach the product's pages; no slash at the end."
     )
     company: str = Field(default="Customer Service", min_length=1, description="Who is calling, as customers know it.")
@@ -74,11 +74,15 @@ class OutreachSettings(BaseSettings):
     smtp_user: str = Field(default="", description="Name to sign in with. Empty: no sign-in.")
     smtp_password: SecretStr | None = Field(default=None, description="Password to sign in with.")
     smtp_sender: str = Field(default="", description="From address, e.g. Service <service@example.com>.")
-    sms_url: str = Field(default="", description="HTTP provider of SMS, https:// (http:// on loopback). Empty: no SMS.")
+    sms_url: SecretStr = Field(
+        default=SecretStr(""), description="HTTP provider of SMS, https:// (http:// on loopback). Empty: no SMS."
+    )
     sms_secret: SecretStr | None = Field(default=None, description="Secret that signs requests to it.")
-    push_url: str = Field(default="", description="HTTP provider of push notices. Empty: none.")
+    push_url: SecretStr = Field(default=SecretStr(""), description="HTTP provider of push notices. Empty: none.")
     push_secret: SecretStr | None = Field(default=None, description="Secret that signs requests to it.")
-    messaging_url: str = Field(default="", description="HTTP provider of a messaging app. Empty: none.")
+    messaging_url: SecretStr = Field(
+        default=SecretStr(""), description="HTTP provider of a messaging app. Empty: none."
+    )
     messaging_secret: SecretStr | None = Field(default=None, description="Secret that signs requests to it.")
     phone: bool = Field(default=True, description="Whether agents call: a task with the script for each call.")
     provider_timeout_s: float = Field(default=20.0, gt=0, description="Seconds that a provider has to take a message.")
@@ -103,7 +107,7 @@ class OutreachSettings(BaseSettings):
     @model_validator(mode="after")
     def _providers_are_complete(self) -> Self:
         for name in ("sms", "push", "messaging"):
-            if getattr(self, f"{name}_url") and getattr(self, f"{name}_secret") is None:
+            if getattr(self, f"{name}_url").get_secret_value() and getattr(self, f"{name}_secret") is None:
                 raise ValueError(f"{name}_secret is missing: requests to {name}_url are signed with it")
         if self.smtp_host and not self.smtp_sender:
             raise ValueError("smtp_sender is missing: the From address of e-mails")
