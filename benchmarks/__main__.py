@@ -1,8 +1,8 @@
-"""`make bench`: ingest beside simpler pipelines, the edge agent's memory and CPU, the console's reads.
+"""`make bench`: ingest beside simpler pipelines, latencies, the edge agent's memory and CPU, the console's reads.
 
-    .venv/bin/python -m benchmarks [ingest] [edge] [screens]
+    .venv/bin/python -m benchmarks [ingest] [latency] [edge] [screens]
 
-All three by default. Each runs alone with options of its own, e.g. `python -m benchmarks.bench_ingest --rounds 5`.
+All four by default. Each runs alone with options of its own, e.g. `python -m benchmarks.bench_ingest --rounds 5`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = {"ingest": "benchmarks.bench_ingest", "edge": "benchmarks.bench_edge", "screens": "benchmarks.screens"}
+BENCHES = {
+    "ingest": "benchmarks.bench_ingest",
+    "latency": "benchmarks.bench_latency",
+    "edge": "benchmarks.bench_edge",
+    "screens": "benchmarks.screens",
+}
 
 
 def main(asked: list[str]) -> int:
