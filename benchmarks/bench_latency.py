@@ -3,8 +3,9 @@
     .venv/bin/python -m benchmarks.bench_latency [--devices 200] [--seconds 20]
 
 Each device sends a frame every five seconds, stamped with the moment of publishing; faults come one by one, each on a
-device of its own. A ticket counts as on the screen when the event stream that feeds screens has delivered it; a code that the
-dictionary does not know makes a case that says so, and no ticket. All parts run on this machine: the cloud programs as processes of their own on embedded NATS and PostgreSQL.
+device of its own. A ticket counts as on the screen when the event stream that feeds screens has delivered it; a code
+that the dictionary does not know makes a case that says so, and no ticket. All parts run on this machine: the cloud
+programs as processes of their own, on embedded NATS and PostgreSQL.
 """
 
 from __future__ import annotations
