@@ -18,10 +18,11 @@ from psycopg_pool import PoolTimeout
 
 from cloud.db.pool import Pool
 from cloud.web.notices import CHANNELS, Notices
-from cloud.web.reads import devices, faults, ingest, tickets
+from cloud.web.reads import devices, faults, ingest, shelves, tickets
 from cloud.web.reads.devices import Clocks
 from cloud.web.reads.faults import Fault
 from cloud.web.reads.ingest import IngestHealth
+from cloud.web.reads.shelves import Shelf
 from cloud.web.reads.tickets import Ticket, TicketFilter
 
 SHOWN = 200  # faults and tickets on the live lists; older ones are a page or a filter away
@@ -44,6 +45,7 @@ class Picture:
     health: IngestHealth
     clocks: Clocks
     read_at: float
+    shelves: tuple[Shelf, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -147,6 +149,7 @@ class Board:
                     health=health,
                     clocks=clocks,
                     read_at=time.monotonic(),
+                    shelves=tuple(await shelves.standing(self._pool)),
                 )
             else:
                 self._picture = replace(self._picture, health=health, clocks=clocks, read_at=time.monotonic())

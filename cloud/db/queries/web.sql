@@ -263,3 +263,28 @@ LIMIT %(limit)s;
 -- name: device_health
 SELECT judged_at, score, probability, completeness, judgeable, silent FROM device_health
 WHERE device_no = %(device_no)s;
+
+-- name: shelves
+SELECT s.shelf_no, s.problem, d.device, s.model, s.reason, s.person, s.shelved_at, s.until
+FROM shelf AS s
+LEFT JOIN device AS d USING (device_no)
+WHERE s.ended_at IS NULL AND s.until > desk_now() AND s.shelved_at <= desk_now()
+ORDER BY s.until, s.shelf_no
+LIMIT 500;
+
+-- name: put_on_shelf
+WITH shelved AS (
+    INSERT INTO shelf (problem, device_no, model, reason, person, shelved_at, until)
+    SELECT c.problem, CASE WHEN NOT %(whole_model)s THEN c.device_no END, CASE WHEN %(whole_model)s THEN c.model END,
+        %(reason)s, %(person)s, desk_now(), desk_now() + %(lasts)s
+    FROM fault_case AS c WHERE c.case_no = %(case_no)s AND (c.model IS NOT NULL OR NOT %(whole_model)s)
+    RETURNING shelf_no
+)
+SELECT shelf_no, pg_notify('fault_case', 'shelf') FROM shelved;
+
+-- name: take_off_shelf
+WITH ended AS (
+    UPDATE shelf SET ended_at = greatest(desk_now(), shelved_at), ended_by = %(person)s
+    WHERE shelf_no = %(shelf_no)s AND ended_at IS NULL RETURNING shelf_no
+)
+SELECT shelf_no, pg_notify('fault_case', 'shelf') FROM ended;

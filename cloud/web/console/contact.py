@@ -7,11 +7,11 @@ from nicegui import ui
 from cloud.web import personal
 from cloud.web.console.frame import Visit
 from cloud.web.console.parts import box, card_title, facts, text
-from cloud.web.console.words import _
+from cloud.web.console.words import N_, _
 from cloud.web.problems import Problem
 from cloud.web.reads.tickets import TicketDetail
 
-KINDS = {"name": _("Name"), "phone": _("Phone"), "email": _("E-mail"), "address": _("Address")}
+KINDS = {"name": N_("Name"), "phone": N_("Phone"), "email": N_("E-mail"), "address": N_("Address")}
 
 
 def contact_card(visit: Visit, ticket: TicketDetail) -> None:
@@ -30,7 +30,7 @@ def contact_card(visit: Visit, ticket: TicketDetail) -> None:
             shown.clear()
             with shown:
                 if contacts:
-                    facts([(KINDS[kind], words) for kind, words in contacts.items()])
+                    facts([(_(KINDS[kind]), words) for kind, words in contacts.items()])
                 else:
                     text(_("No contacts are stored for this user."), "quiet")
                 text(_("Logged under your name, for this ticket."), "quiet fc-after", "p")

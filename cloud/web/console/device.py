@@ -10,29 +10,29 @@ from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.live import COLUMNS as FAULT_COLUMNS
 from cloud.web.console.live import chips, fault_row
 from cloud.web.console.parts import FaultTime, List, Row, box, card_title, facts, severity, text, time_cell
-from cloud.web.console.words import _, percent, problem_name
+from cloud.web.console.words import N_, _, percent, problem_name
 from cloud.web.reads import devices, faults, predictions, series
 from cloud.web.reads.devices import Device, DeviceRow
 from cloud.web.reads.faults import Fault, FaultFilter
 from cloud.web.reads.predictions import DeviceHealth
 
 COLUMNS = [
-    {"key": "device", "label": _("Device"), "css": "lead named"},
-    {"key": "model", "label": _("Appliance"), "css": "full"},
-    {"key": "faults", "label": _("Faults now"), "css": ""},
-    {"key": "tickets", "label": _("Open tickets"), "css": "right hush"},
-    {"key": "user", "label": _("User"), "css": "hush"},
-    {"key": "seen", "label": _("Last heard"), "css": "aside"},
+    {"key": "device", "label": N_("Device"), "css": "lead named"},
+    {"key": "model", "label": N_("Appliance"), "css": "full"},
+    {"key": "faults", "label": N_("Faults now"), "css": ""},
+    {"key": "tickets", "label": N_("Open tickets"), "css": "right hush"},
+    {"key": "user", "label": N_("User"), "css": "hush"},
+    {"key": "seen", "label": N_("Last heard"), "css": "aside"},
 ]
 EMPTY = {
-    "title": _("No devices"),
-    "text": _(
+    "title": N_("No devices"),
+    "text": N_(
         "A device appears when its gateway says so for the first time, or when it is imported into the registry."
     ),
 }
 PAGE = 100
 SPANS = {"6h": timedelta(hours=6), "": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
-SPAN_WORDS = {"6h": _("6 hours"), "": _("1 day"), "7d": _("7 days"), "30d": _("30 days")}
+SPAN_WORDS = {"6h": N_("6 hours"), "": N_("1 day"), "7d": N_("7 days"), "30d": N_("30 days")}
 POINTS = 360
 
 
@@ -113,7 +113,7 @@ async def device_page(visit: Visit, code: str, span: str, case_no: int | None) -
                 text(_("Faults"), "fc fc-gap", "h2")
                 listing = List(
                     _("Faults of this device"),
-                    [c for c in FAULT_COLUMNS if c["key"] != "appliance"],
+                    [c for c in FAULT_COLUMNS if c["key"] not in ("appliance", "priority")],
                     {"title": _("No faults so far"), "text": ""},
                 )
                 listing.show([fault_row(fault) for fault in listed])

@@ -12,8 +12,9 @@ from nicegui import background_tasks, ui
 from nicegui.element import Element
 
 from cloud.web.board import Picture
+from cloud.web.console.language import LANGUAGE_COOKIE, NAMES, SCHEME_COOKIE
 from cloud.web.console.parts import box, text
-from cloud.web.console.words import _, duration
+from cloud.web.console.words import N_, _, duration, language
 from cloud.web.context import WebContext
 
 HEAD = (
@@ -26,14 +27,22 @@ ICONS = {
     "queue": '<path d="M9 6h11M9 12h11M9 18h11"/><path d="M4 6h.01M4 12h.01M4 18h.01" stroke-width="3"/>',
     "devices": '<rect x="5" y="3" width="14" height="18" rx="2.5"/><circle cx="12" cy="13.5" r="4"/>'
     '<path d="M8.5 6.5h2"/>',
-    "ingest": '<path d="M12 3v12m0 0 4.5-4.5M12 15l-4.5-4.5"/><path d="M4 16v3a2 2 0 0 0 2 2h12a2 2 0 0 0 2-2v-3"/>',
+    "day": '<rect x="4" y="5" width="16" height="16" rx="2.5"/>'
+    '<path d="M4 10h16M8 3v4M16 3v4M8.5 15.5l2.2 2.2 4.8-4.8"/>',
+    "fleet": '<path d="M4 20V11M10 20V4M16 20v-6M21 20H3"/>',
+    "trust": '<path d="M12 3l7.5 3v5.5c0 4.5-3.2 7.8-7.5 9.5-4.3-1.7-7.5-5-7.5-9.5V6z"/>'
+    '<path d="M8.8 12l2.3 2.3 4.2-4.4"/>',
+    "more": '<path d="M5 12h.01M12 12h.01M19 12h.01" stroke-width="3.2"/>',
 }
 PLACES = (
-    ("live", "/", _("Live")),
-    ("queue", "/queue", _("Queue")),
-    ("devices", "/devices", _("Devices")),
-    ("ingest", "/ingest", _("Ingest")),
+    ("live", "/", N_("Live")),
+    ("queue", "/queue", N_("Queue")),
+    ("day", "/my-day", N_("My day")),
+    ("devices", "/devices", N_("Devices")),
+    ("fleet", "/fleet", N_("Fleet")),
+    ("trust", "/trust", N_("Trust")),
 )
+LATE = ("fleet", "trust")  # on a phone these are behind "More"
 FAR = timedelta(minutes=10)
 
 
@@ -44,6 +53,7 @@ class Visit:
     context: WebContext
     operator: str
     signed_in: bool
+    scheme: str = "auto"
 
 
 class Frame:
@@ -68,28 +78,26 @@ class Frame:
                 text("firstcall")
             with box("fc-nav", "nav").props(f'aria-label="{_("Screens")}"'):
                 for name, target, label in PLACES:
-                    link = box(tag="a").props(f'href="{target}"')
-                    if name == place:
-                        link.props('aria-current="page"')
-                    with link:
-                        ui.html(
-                            f'<svg viewBox="0 0 24 24" aria-hidden="true" {STROKE}>{ICONS[name]}</svg>', sanitize=False
-                        )
-                        text(label)
-                        if name == "queue":
-                            self.open_tickets = text("", "count")
+                    self._place(name, target, _(label), current=name == place)
+                ui.html(_more(place, self.visit), sanitize=False).classes("fc-menu")
             self._who()
+
+    def _place(self, name: str, target: str, label: str, *, current: bool) -> None:
+        link = box("late" if name in LATE else "", "a").props(f'href="{target}"')
+        if current:
+            link.props('aria-current="page"')
+        with link:
+            ui.html(_icon(name), sanitize=False)
+            text(label)
+            if name == "queue":
+                self.open_tickets = text("", "count")
 
     def _who(self) -> None:
         with box("fc-who"):
             with box():
                 text(_("Working as") + " ")
                 text(self.visit.operator, tag="b")
-            if self.visit.signed_in:
-                ui.html(
-                    f'<form method="post" action="/sign-out"><button class="fc-plain">{_("Sign out")}</button></form>',
-                    sanitize=False,
-                )
+            ui.html(preferences(self.visit), sanitize=False)
 
     def head(self, title: str, sub: str = "") -> Element:
         """The page's title, and the clock."""
@@ -123,6 +131,44 @@ class Frame:
         self.clock._props["label"] = _("event time") if event else _("your time")
         self.clock._props["now"] = picture.clocks.desk_at.isoformat()
         self.clock.update()
+
+
+def _icon(name: str) -> str:
+    return f'<svg viewBox="0 0 24 24" aria-hidden="true" {STROKE}>{ICONS[name]}</svg>'
+
+
+def _more(place: str, visit: Visit) -> str:
+    """On a phone: the places that have no tab of their own, and what can be chosen."""
+    links = "".join(
+        f'<a href="{target}"{" aria-current=page" if name == place else ""}>{_icon(name)}<span>{_(label)}</span></a>'
+        for name, target, label in PLACES
+        if name in LATE
+    )
+    current = " here" if place in LATE else ""
+    return (
+        f'<details><summary class="tab{current}">{_icon("more")}<span>{_("More")}</span></summary>'
+        f'<div class="sheet">{links}{preferences(visit)}</div></details>'
+    )
+
+
+def preferences(visit: Visit) -> str:
+    """Language and light, kept in this browser; and signing out."""
+    languages = "".join(
+        f'<button type="button" class="fc-choice" data-cookie="{LANGUAGE_COOKIE}={name}" lang="{name}"'
+        f' aria-pressed="{str(name == language()).lower()}">{said}</button>'
+        for name, said in NAMES.items()
+    )
+    schemes = "".join(
+        f'<button type="button" class="fc-choice" data-cookie="{SCHEME_COOKIE}={name}"'
+        f' aria-pressed="{str(name == visit.scheme).lower()}">{said}</button>'
+        for name, said in (("light", _("Light")), ("dark", _("Dark")), ("auto", _("Auto")))
+    )
+    out = f'<form method="post" action="/sign-out"><button class="fc-plain">{_("Sign out")}</button></form>'
+    return (
+        f'<div class="fc-choices" role="group" aria-label="{_("Language")}">{languages}</div>'
+        f'<div class="fc-choices" role="group" aria-label="{_("Light or dark")}">{schemes}</div>'
+        f"{out if visit.signed_in else ''}"
+    )
 
 
 def banner_words(picture: Picture, lag_limit_s: float) -> tuple[str, bool]:

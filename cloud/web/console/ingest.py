@@ -9,35 +9,35 @@ from nicegui.element import Element
 from cloud.web.board import Picture
 from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.parts import List, Row, box, text, time_cell
-from cloud.web.console.words import _, duration, figure, size
+from cloud.web.console.words import N_, _, duration, figure, size
 from cloud.web.reads import ingest
 from cloud.web.reads.ingest import DeadLetter, Loss, Program
 
 LETTER_COLUMNS = [
-    {"key": "reason", "label": _("Reason"), "css": "lead"},
-    {"key": "detail", "label": _("What was found"), "css": "wide"},
-    {"key": "size", "label": _("Size"), "css": "right hush"},
-    {"key": "times", "label": _("Times"), "css": "right"},
-    {"key": "replayed", "label": _("Replayed"), "css": "hush"},
-    {"key": "at", "label": _("Received"), "css": "aside"},
+    {"key": "reason", "label": N_("Reason"), "css": "lead"},
+    {"key": "detail", "label": N_("What was found"), "css": "wide"},
+    {"key": "size", "label": N_("Size"), "css": "right hush"},
+    {"key": "times", "label": N_("Times"), "css": "right"},
+    {"key": "replayed", "label": N_("Replayed"), "css": "hush"},
+    {"key": "at", "label": N_("Received"), "css": "aside"},
 ]
 LOSS_COLUMNS = [
-    {"key": "device", "label": _("Device"), "css": "lead named"},
-    {"key": "dropped", "label": _("Messages"), "css": "right"},
-    {"key": "size", "label": _("Size"), "css": "right"},
-    {"key": "gap", "label": _("Gap"), "css": ""},
-    {"key": "at", "label": _("Reported"), "css": "aside"},
+    {"key": "device", "label": N_("Device"), "css": "lead named"},
+    {"key": "dropped", "label": N_("Messages"), "css": "right"},
+    {"key": "size", "label": N_("Size"), "css": "right"},
+    {"key": "gap", "label": N_("Gap"), "css": ""},
+    {"key": "at", "label": N_("Reported"), "css": "aside"},
 ]
 PROGRAM_COLUMNS = [
-    {"key": "program", "label": _("Program"), "css": "lead"},
-    {"key": "counters", "label": _("Counters"), "css": "wide"},
-    {"key": "at", "label": _("Written"), "css": "aside"},
+    {"key": "program", "label": N_("Program"), "css": "lead"},
+    {"key": "counters", "label": N_("Counters"), "css": "wide"},
+    {"key": "at", "label": N_("Written"), "css": "aside"},
 ]
-NO_LETTERS = {"title": _("No dead letters"), "text": _("Everything that came could be read.")}
-NO_LOSSES = {"title": _("Nothing lost"), "text": _("No gateway had to drop a message.")}
+NO_LETTERS = {"title": N_("No dead letters"), "text": N_("Everything that came could be read.")}
+NO_LOSSES = {"title": N_("Nothing lost"), "text": N_("No gateway had to drop a message.")}
 NO_PROGRAMS = {
-    "title": _("No program reports"),
-    "text": _("Start them with `firstcall up`, or `firstcall ingest` alone."),
+    "title": N_("No program reports"),
+    "text": N_("Start them with `firstcall up`, or `firstcall ingest` alone."),
 }
 
 
@@ -93,12 +93,12 @@ class _Figures:
     """The figures at the top."""
 
     NAMES = (
-        ("lag", _("since the last commit")),
-        ("frames", _("frames in a minute")),
-        ("gateways", _("gateways online")),
-        ("devices", _("devices")),
-        ("dropped", _("messages lost")),
-        ("letters", _("dead letters waiting")),
+        ("lag", N_("since the last commit")),
+        ("frames", N_("frames in a minute")),
+        ("gateways", N_("gateways online")),
+        ("devices", N_("devices")),
+        ("dropped", N_("messages lost")),
+        ("letters", N_("dead letters waiting")),
     )
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class _Figures:
             for key, label in self.NAMES:
                 with box("fc-figure"):
                     self._numbers[key] = text("", "n")
-                    text(label, "t")
+                    text(_(label), "t")
 
     def show(self, picture: Picture) -> None:
         health = picture.health

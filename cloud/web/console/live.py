@@ -3,47 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from nicegui.element import Element
+from nicegui.events import GenericEventArguments
 
 from cloud.web.board import Picture
-from cloud.web.console.frame import Visit, follow, framed
+from cloud.web.console import shelf
+from cloud.web.console.frame import Frame, Visit, follow, framed
 from cloud.web.console.parts import Cell, List, Row, box, severity_cell, text, time_cell
-from cloud.web.console.words import SEVERITY, STATE, _, figure, missing_words, percent, problem_name
+from cloud.web.console.words import N_, SEVERITY, STATE, _, figure, missing_words, percent, problem_name
 from cloud.web.reads.faults import Fault
+from cloud.web.reads.shelves import holding
+from cloud.web.shelving import unshelve
 
 LEVELS = ("critical", "high", "medium", "low", "unknown")
 ROWS = 80
 COLUMNS = [
-    {"key": "severity", "label": _("Severity"), "css": "lead"},
-    {"key": "fault", "label": _("Fault"), "css": "wide"},
-    {"key": "appliance", "label": _("Appliance"), "css": "full"},
-    {"key": "at", "label": _("Began"), "css": "aside"},
-    {"key": "user", "label": _("User"), "css": "hush"},
-    {"key": "next", "label": _("Ticket"), "css": "full"},
+    {"key": "severity", "label": N_("Severity"), "css": "lead"},
+    {"key": "priority", "label": N_("Priority"), "css": "right hush"},
+    {"key": "fault", "label": N_("Fault"), "css": "wide"},
+    {"key": "appliance", "label": N_("Appliance"), "css": "full"},
+    {"key": "at", "label": N_("Began"), "css": "aside"},
+    {"key": "user", "label": N_("User"), "css": "hush"},
+    {"key": "next", "label": N_("Ticket"), "css": "full"},
 ]
+SHELVE = {"key": "act", "label": N_("Shelf"), "css": "hush"}
 EMPTY = {
-    "title": _("No faults"),
-    "text": _("Faults appear here by themselves, within a second of being stored. "),
+    "title": N_("No faults"),
+    "text": N_("Faults appear here by themselves, within a second of being stored. "),
     "href": "/ingest",
-    "action": _("Are readings arriving?"),
+    "action": N_("Are readings arriving?"),
 }
 EMPTY_FILTERED = {
-    "title": _("None of these among the newest"),
-    "text": _("Other faults are there. "),
+    "title": N_("None of these among the newest"),
+    "text": N_("Other faults are there. "),
     "href": "/",
-    "action": _("Show all"),
+    "action": N_("Show all"),
 }
 FILTERS: dict[str, tuple[str, Callable[[Fault], bool]]] = {
-    "": (_("All"), lambda fault: True),
-    "standing": (_("Standing"), lambda fault: fault.cleared_at is None),
-    "predicted": (_("Predicted"), lambda fault: fault.source == "predicted"),
-    "incomplete": (_("Something missing"), lambda fault: bool(fault.missing)),
+    "": (N_("All"), lambda fault: True),
+    "standing": (N_("Standing"), lambda fault: fault.cleared_at is None),
+    "predicted": (N_("Predicted"), lambda fault: fault.source == "predicted"),
+    "incomplete": (N_("Something missing"), lambda fault: bool(fault.missing)),
 }
 
 
-def fault_row(fault: Fault, *, on_device_page: bool = False) -> Row:
-    """One fault as a row of a list."""
+def fault_row(fault: Fault, rank: int | None = None) -> Row:
+    """One fault as a row of a list; `rank` is its ticket's place in the queue, from 1."""
     name = problem_name(fault.problem, fault.meaning)
     cleared = _("cleared") if fault.cleared_at else ""
     under = (
@@ -62,11 +69,13 @@ def fault_row(fault: Fault, *, on_device_page: bool = False) -> Row:
         "href": target,
         "cells": {
             "severity": severity_cell(fault.severity),
+            "priority": {"text": f"#{rank}" if rank else "–", "css": "main" if rank else "quiet"},
             "fault": cell,
             "appliance": {"text": fault.model_name or _("Unknown model"), "under": fault.device},
             "at": time_cell(fault.occurred_at),
             "user": {"text": fault.user_id or "–", "css": "mono"},
             "next": _next_cell(fault),
+            "act": {"kind": "button", "text": _("Shelve"), "name": _("Shelve {device}").format(device=fault.device)},
         },
     }
 
@@ -131,24 +140,69 @@ def chips(chosen: str, choices: dict[str, str], target: str) -> None:
             if value == chosen:
                 link.props('aria-current="true"')
             with link:
-                text(label)
+                text(_(label))
+
+
+def shown_rows(picture: Picture, keeps: Callable[[Fault], bool]) -> list[Row]:
+    """The rows of the live list: what is kept and not on the shelf, with each ticket's place in the queue."""
+    ranks = {ticket.ticket_no: rank for rank, ticket in enumerate(picture.tickets, 1)}
+    kept = (f for f in picture.faults if keeps(f) and not holding(picture.shelves, f))
+    return [fault_row(fault, ranks.get(fault.ticket_no or 0)) for fault in islice(kept, ROWS)]
 
 
 async def live_page(visit: Visit, show: str, severity: str) -> None:
     """Build the page, and keep it current."""
+    if show == "shelved":
+        await _shelf_page(visit)
+        return
     chosen = show if show in FILTERS else ""
     level = severity if severity in LEVELS else ""
     keeps = FILTERS[chosen][1]
+
+    def wanted(fault: Fault) -> bool:
+        return keeps(fault) and (not level or (fault.severity or "unknown") == level)
+
     async with framed(visit, "live", _("Live")) as frame:
-        frame.head(_("Live"), _("Faults as they are reported and predicted, the newest entry first"))
-        figures = Figures(level)
-        chips("" if level else chosen, {name: label for name, (label, _keeps) in FILTERS.items()}, "/?show=")
-        listing = List(_("Faults"), COLUMNS, EMPTY_FILTERED if chosen or level else EMPTY)
+        figures = _head(frame, "" if level else chosen, level)
+        listing = List(_("Faults"), [*COLUMNS, SHELVE], EMPTY_FILTERED if chosen or level else EMPTY)
+        listing.on("act", lambda event: _shelve(visit, int(event.args)))
 
         def draw(picture: Picture) -> None:
             figures.show(picture)
-            kept = [f for f in picture.faults if keeps(f) and (not level or (f.severity or "unknown") == level)]
-            listing.show([fault_row(fault) for fault in kept[:ROWS]])
+            listing.show(shown_rows(picture, wanted))
+
+        draw(visit.context.board.picture)
+        follow(frame, draw)
+
+
+def _head(frame: Frame, chosen: str, level: str) -> Figures:
+    frame.head(_("Live"), _("Faults as they are reported and predicted, the newest entry first"))
+    figures = Figures(level)
+    shelved = len(frame.visit.context.board.picture.shelves)
+    choices = {name: label for name, (label, _keeps) in FILTERS.items()}
+    chips(chosen, choices | {"shelved": _("On the shelf ({n})").format(n=shelved)}, "/?show=")
+    return figures
+
+
+def _shelve(visit: Visit, case_no: int) -> None:
+    fault = next((f for f in visit.context.board.picture.faults if f.case_no == case_no), None)
+    if fault is not None:
+        shelf.ask(visit, fault)
+
+
+async def _shelf_page(visit: Visit) -> None:
+    async with framed(visit, "live", _("On the shelf")) as frame:
+        figures = _head(frame, "shelved", "")
+        listing = List(_("On the shelf"), shelf.COLUMNS, shelf.EMPTY)
+
+        async def show_again(event: GenericEventArguments) -> None:
+            await unshelve(visit.context.pool, int(str(event.args).rpartition("/")[2]), visit.operator)
+
+        listing.on("act", show_again)
+
+        def draw(picture: Picture) -> None:
+            figures.show(picture)
+            listing.show([shelf.shelf_row(s) for s in picture.shelves])
 
         draw(visit.context.board.picture)
         follow(frame, draw)

@@ -12,6 +12,7 @@ from cloud.web.console import sign_in
 from cloud.web.console.device import device_page, devices_page
 from cloud.web.console.frame import Visit, framed
 from cloud.web.console.ingest import ingest_page
+from cloud.web.console.language import dress, scheme_of
 from cloud.web.console.live import live_page
 from cloud.web.console.parts import box, text
 from cloud.web.console.queue import queue_page
@@ -29,7 +30,8 @@ def mount(app: FastAPI, door: Door, metrics: Metrics) -> None:
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
 
     def visit(request: Request) -> Visit:
-        return Visit(app.state.context, str(request.state.operator), not door.console_open)
+        dress(ui.context.client, request)
+        return Visit(app.state.context, str(request.state.operator), not door.console_open, scheme_of(request))
 
     @ui.page("/")
     async def live(request: Request, show: str = "", severity: str = "") -> None:
@@ -41,8 +43,9 @@ def mount(app: FastAPI, door: Door, metrics: Metrics) -> None:
 
     @ui.page("/tickets/{ticket_no}")
     async def ticket(request: Request, ticket_no: int) -> None:
-        if not 0 < ticket_no < 2**63 or not await ticket_page(visit(request), ticket_no):
-            await _nothing(visit(request), "queue", _("There is no ticket {n}").format(n=ticket_no))
+        looks = visit(request)
+        if not 0 < ticket_no < 2**63 or not await ticket_page(looks, ticket_no):
+            await _nothing(looks, "queue", _("There is no ticket {n}").format(n=ticket_no))
 
     @ui.page("/devices")
     async def devices(request: Request, beginning: str = "", show: str = "", after: str = "") -> None:
@@ -50,8 +53,9 @@ def mount(app: FastAPI, door: Door, metrics: Metrics) -> None:
 
     @ui.page("/devices/{code}")
     async def device(request: Request, code: str, span: str = "", fault: int | None = None) -> None:
-        if not await device_page(visit(request), code.replace("\0", ""), span, fault):
-            await _nothing(visit(request), "devices", _("There is no device {code}").format(code=code))
+        looks = visit(request)
+        if not await device_page(looks, code.replace("\0", ""), span, fault):
+            await _nothing(looks, "devices", _("There is no device {code}").format(code=code))
 
     @ui.page("/ingest")
     async def ingest(request: Request) -> None:

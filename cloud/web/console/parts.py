@@ -9,7 +9,7 @@ from typing import Any
 from nicegui import ui
 from nicegui.element import Element
 
-from cloud.web.console.words import SEVERITY
+from cloud.web.console.words import SEVERITY, _
 
 Cell = dict[str, Any]
 Row = dict[str, Any]
@@ -39,14 +39,22 @@ class FaultTime(Element):
 
 
 class List(Element, component="fc_table.js"):
-    """A list whose rows can change in place; on a phone each row is a card."""
+    """A list whose rows can change in place; on a phone each row is a card.
 
-    def __init__(self, label: str, columns: Sequence[Column], empty: dict[str, str]) -> None:
+    Column labels and the words of `empty` are sentences of the catalogue. Keys: j and k move, Enter opens, x selects.
+    Events: `act` with a row's key when its button is pressed; `select` with the keys that are selected.
+    """
+
+    def __init__(
+        self, label: str, columns: Sequence[Column], empty: dict[str, str], *, selectable: bool = False
+    ) -> None:
         super().__init__()
         self._props["label"] = label
-        self._props["columns"] = list(columns)
+        self._props["columns"] = [column | {"label": _(column["label"])} for column in columns]
         self._props["rows"] = []
-        self._props["empty"] = empty
+        self._props["empty"] = {key: words if key == "href" else _(words) for key, words in empty.items()}
+        self._props["selectable"] = selectable
+        self._props["chooses"] = _("Select")
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows; nothing is sent when they are the same."""
@@ -86,6 +94,12 @@ def facts(pairs: Sequence[tuple[str, str | datetime | None]]) -> None:
                     FaultTime(value, inline=True)
                 else:
                     text(value)
+
+
+def banded(share: float, low: float, high: float, words: str, under: str = "") -> Cell:
+    """A figure in a list with its interval drawn as a bar; all as shares of the longest bar, 0..1."""
+    place, start, end = (round(min(max(x, 0.0), 1.0) * 100, 1) for x in (share, low, high))
+    return {"kind": "band", "text": words, "under": under, "place": place, "start": start, "width": end - start}
 
 
 def card_title(words: str, note: str = "") -> None:

@@ -6,29 +6,34 @@ from cloud.web.board import Picture
 from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.live import LEVELS, chips
 from cloud.web.console.parts import Cell, List, Row, severity_cell, time_cell
-from cloud.web.console.words import SAFETY, STATE, _, figure, percent, problem_name
+from cloud.web.console.words import N_, SAFETY, STATE, _, figure, percent, problem_name
 from cloud.web.reads import tickets
 from cloud.web.reads.tickets import OPEN, Ticket, TicketFilter
 
 ROWS = 100
 CLOSED = ("resolved", "dismissed")
 COLUMNS = [
-    {"key": "rank", "label": _("Priority"), "css": "aside"},
-    {"key": "severity", "label": _("Severity"), "css": "lead"},
-    {"key": "problem", "label": _("Problem"), "css": "wide"},
-    {"key": "appliance", "label": _("Appliance"), "css": "full"},
-    {"key": "probability", "label": _("Probability"), "css": ""},
-    {"key": "worth", "label": _("Worth"), "css": "right hush"},
-    {"key": "state", "label": _("State"), "css": ""},
-    {"key": "since", "label": _("Detected"), "css": ""},
+    {"key": "rank", "label": N_("Priority"), "css": "aside"},
+    {"key": "severity", "label": N_("Severity"), "css": "lead"},
+    {"key": "problem", "label": N_("Problem"), "css": "wide"},
+    {"key": "appliance", "label": N_("Appliance"), "css": "full"},
+    {"key": "probability", "label": N_("Probability"), "css": ""},
+    {"key": "worth", "label": N_("Worth"), "css": "right hush"},
+    {"key": "state", "label": N_("State"), "css": ""},
+    {"key": "since", "label": N_("Detected"), "css": ""},
 ]
 EMPTY = {
-    "title": _("No open tickets"),
-    "text": _("A ticket opens by itself when a fault has all four codes. "),
+    "title": N_("No open tickets"),
+    "text": N_("A ticket opens by itself when a fault has all four codes. "),
     "href": "/?show=incomplete",
-    "action": _("Faults that lack a code"),
+    "action": N_("Faults that lack a code"),
 }
-EMPTY_FILTERED = {"title": _("None in this state"), "text": "", "href": "/queue", "action": _("Show all open tickets")}
+EMPTY_FILTERED = {
+    "title": N_("None in this state"),
+    "text": "",
+    "href": "/queue",
+    "action": N_("Show all open tickets"),
+}
 
 
 def ticket_row(ticket: Ticket, rank: int | None) -> Row:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
 
 from cloud.desk.tickets import Finding, Outcome
 from cloud.web import steps
+from cloud.web.console.dialogs import Act, end, form
 from cloud.web.console.frame import Visit
-from cloud.web.console.parts import box, card_title, text
+from cloud.web.console.parts import box, card_title
 from cloud.web.console.words import OUTCOME, _, in_language
 from cloud.web.problems import Problem
 from cloud.web.reads import tickets
 from cloud.web.reads.tickets import TicketFile
 from cloud.web.steps import Actor
-
-Act = Callable[[], Awaitable[None]]
 
 
 def next_step_card(visit: Visit, found: TicketFile) -> None:
@@ -56,34 +54,8 @@ async def _step(visit: Visit, found: TicketFile, to_state: steps.Move) -> None:
         ui.notify(problem.detail, type="negative", multi_line=True)
 
 
-def _form(title: str) -> tuple[ui.dialog, ui.card]:
-    dialog = ui.dialog()
-    with dialog, ui.card().classes("fc-dialog") as card:
-        text(title, "fc", "h2")
-    return dialog, card
-
-
-def _end(dialog: ui.dialog, words: str, act: Act) -> None:
-    wrong = text("", "fc-wrong", "div").props('role="alert"')
-
-    async def send() -> None:
-        try:
-            await act()
-        except Problem as problem:
-            wrong._text = problem.detail
-            wrong.update()
-        else:
-            dialog.close()
-
-    with box("end"):
-        ui.button(_("Cancel"), on_click=dialog.close, color=None).props("unelevated no-caps").classes("fc-also")
-        ui.button(words, on_click=send, color=None).props("unelevated no-caps").classes("fc-do")
-    dialog.on("hide", dialog.delete)
-    dialog.open()
-
-
 async def _dismiss(visit: Visit, found: TicketFile) -> None:
-    dialog, card = _form(_("Dismiss the ticket"))
+    dialog, card = form(_("Dismiss the ticket"))
     with card:
         reason = ui.input(_("Why?"), placeholder=_("What shows that there is nothing to do")).props(
             "outlined autofocus"
@@ -93,14 +65,14 @@ async def _dismiss(visit: Visit, found: TicketFile) -> None:
             number = found.ticket.ticket_no
             await steps.dismiss(visit.context.pool, number, str(reason.value or ""), _actor(visit, found))
 
-        _end(dialog, _("Dismiss"), act)
+        end(dialog, _("Dismiss"), act)
 
 
 async def _schedule(visit: Visit, found: TicketFile) -> None:
     zone = await ui.run_javascript("-new Date().getTimezoneOffset()", timeout=3.0)
     local = datetime.now(UTC) + timedelta(minutes=int(zone))
     start = (local + timedelta(days=1)).replace(hour=10, minute=0)
-    dialog, card = _form(_("Schedule a visit"))
+    dialog, card = form(_("Schedule a visit"))
     with card:
         day = ui.input(_("Day"), value=start.strftime("%Y-%m-%d")).props('outlined type="date" stack-label')
         hour = ui.input(_("Time"), value=start.strftime("%H:%M")).props('outlined type="time" stack-label')
@@ -113,7 +85,7 @@ async def _schedule(visit: Visit, found: TicketFile) -> None:
             at = wall - timedelta(minutes=int(zone))
             await steps.schedule(visit.context.pool, found.ticket.ticket_no, at, _actor(visit, found))
 
-        _end(dialog, _("Schedule"), act)
+        end(dialog, _("Schedule"), act)
 
 
 async def _resolve(visit: Visit, found: TicketFile) -> None:
@@ -122,9 +94,9 @@ async def _resolve(visit: Visit, found: TicketFile) -> None:
     known = {code: f"{code} · {in_language(meaning)}" for code, meaning in codes.items()}
     if ticket.problem not in known and ticket.problem != "anomaly":
         known[ticket.problem] = ticket.problem
-    dialog, card = _form(_("What was found?"))
+    dialog, card = form(_("What was found?"))
     with card:
-        outcome = ui.radio(OUTCOME, value="fault_confirmed").props("dense").classes("fc-outcome")
+        outcome = ui.radio(dict(OUTCOME), value="fault_confirmed").props("dense").classes("fc-outcome")
         code = ui.select(
             known, label=_("Fault code"), value=ticket.problem if ticket.problem in known else None, clearable=True
         )
@@ -139,4 +111,4 @@ async def _resolve(visit: Visit, found: TicketFile) -> None:
             )
             await steps.resolve(visit.context.pool, ticket.ticket_no, finding, _actor(visit, found))
 
-        _end(dialog, _("Resolve"), act)
+        end(dialog, _("Resolve"), act)

@@ -1,67 +1,73 @@
-"""The console's words, ready for gettext, and texts that the database holds by language.
-
-English is the source. A catalogue `locale/<language>/LC_MESSAGES/console.mo` beside this file adds a language.
-"""
+"""The console's words: what the desk's stable words are called, texts that the database holds by language, figures."""
 
 from __future__ import annotations
 
-import gettext
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-_catalogue = gettext.translation("console", Path(__file__).parent / "locale", fallback=True)
-_ = _catalogue.gettext
-ngettext = _catalogue.ngettext
+from cloud.web.console.language import N_, Phrases, _, language
 
-SEVERITY = {
-    "critical": _("Critical"),
-    "high": _("High"),
-    "medium": _("Medium"),
-    "low": _("Low"),
-    "unknown": _("Unknown"),
-}
-STATE = {
-    "proposed": _("Proposed"),
-    "confirmed": _("Confirmed"),
-    "contacted": _("Contacted"),
-    "scheduled": _("Scheduled"),
-    "resolved": _("Resolved"),
-    "dismissed": _("Dismissed"),
-}
-OUTCOME = {
-    "fault_confirmed": _("Fault confirmed"),
-    "other_fault": _("Another fault"),
-    "no_fault_found": _("No fault found"),
-    "caused_by_use": _("Caused by use"),
-}
-SAFETY = {
-    "none": "",
-    "water": _("Water may leak"),
-    "electric": _("Electric hazard"),
-    "heat": _("Heat hazard"),
-    "gas": _("Gas hazard"),
-}
-MISSING = {
-    "device": _("device not registered"),
-    "user": _("no user bound"),
-    "product": _("product unknown"),
-    "model": _("model unknown"),
-    "code": _("code not in the dictionary"),
-}
+__all__ = ["N_", "_", "language"]
+
+SEVERITY = Phrases(
+    {
+        "critical": N_("Critical"),
+        "high": N_("High"),
+        "medium": N_("Medium"),
+        "low": N_("Low"),
+        "unknown": N_("Unknown"),
+    }
+)
+STATE = Phrases(
+    {
+        "proposed": N_("Proposed"),
+        "confirmed": N_("Confirmed"),
+        "contacted": N_("Contacted"),
+        "scheduled": N_("Scheduled"),
+        "resolved": N_("Resolved"),
+        "dismissed": N_("Dismissed"),
+    }
+)
+OUTCOME = Phrases(
+    {
+        "fault_confirmed": N_("Fault confirmed"),
+        "other_fault": N_("Another fault"),
+        "no_fault_found": N_("No fault found"),
+        "caused_by_use": N_("Caused by use"),
+    }
+)
+SAFETY = Phrases(
+    {
+        "none": "",
+        "water": N_("Water may leak"),
+        "electric": N_("Electric hazard"),
+        "heat": N_("Heat hazard"),
+        "gas": N_("Gas hazard"),
+    }
+)
+MISSING = Phrases(
+    {
+        "device": N_("device not registered"),
+        "user": N_("no user bound"),
+        "product": N_("product unknown"),
+        "model": N_("model unknown"),
+        "code": N_("code not in the dictionary"),
+    }
+)
 
 
-def lines_in_language(texts: Mapping[str, Any] | None, language: str = "en") -> list[str]:
-    """The lines in a language, else in English, else in any; one for a plain text, none when there is none."""
+def lines_in_language(texts: Mapping[str, Any] | None, spoken: str = "") -> list[str]:
+    """The lines in a language (if none is named, the page's), else in English, else in any; none if there is none."""
     if not texts:
         return []
-    found = texts.get(language) or texts.get(language[:2]) or texts.get("en") or next(iter(texts.values()))
+    spoken = spoken or language()
+    found = texts.get(spoken) or texts.get(spoken[:2]) or texts.get("en") or next(iter(texts.values()))
     return [str(t) for t in found] if isinstance(found, list) else [str(found)]
 
 
-def in_language(texts: Mapping[str, Any] | None, language: str = "en") -> str:
+def in_language(texts: Mapping[str, Any] | None, spoken: str = "") -> str:
     """The same as one text; empty when there is none."""
-    return " ".join(lines_in_language(texts, language))
+    return " ".join(lines_in_language(texts, spoken))
 
 
 def problem_name(problem: str, meaning: Mapping[str, Any] | None) -> str:
@@ -102,7 +108,8 @@ def size(octets: int) -> str:
 
 def duration(seconds: float) -> str:
     """A length of time for a person, to one unit."""
-    for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+    for length, name in ((86_400, N_("d")), (3_600, N_("h")), (60, N_("min"))):
         if seconds >= length:
+            unit = _(name)
             return f"{seconds / length:.1f} {unit}" if seconds < 10 * length else f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{seconds:.0f} {_('s')}"

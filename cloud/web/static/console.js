@@ -3,12 +3,13 @@
   "use strict";
   let offset = 0; // what the desk holds for now, minus this machine's clock, in ms
   const now = () => Date.now() + offset;
-  const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-  const dayYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
-  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
-  const clockSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
-  const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" });
+  const tongue = document.documentElement.lang || undefined;
+  const day = new Intl.DateTimeFormat(tongue, { day: "numeric", month: "short" });
+  const dayYear = new Intl.DateTimeFormat(tongue, { day: "numeric", month: "short", year: "numeric" });
+  const clock = new Intl.DateTimeFormat(tongue, { hour: "2-digit", minute: "2-digit", hour12: false });
+  const clockSeconds = new Intl.DateTimeFormat(tongue, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  const full = new Intl.DateTimeFormat(tongue, { dateStyle: "full", timeStyle: "long" });
+  const relative = new Intl.RelativeTimeFormat(tongue, { numeric: "always", style: "short" });
   const units = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["min", 60]];
 
   const since = (ms) => {
@@ -16,7 +17,7 @@
     for (const [name, length] of units) {
       if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), name === "min" ? "minute" : name);
     }
-    return seconds > 5 ? relative.format(seconds, "second") : "just now";
+    return seconds > 5 ? relative.format(seconds, "second") : (tongue || "").startsWith("zh") ? "刚刚" : "just now";
   };
   const moment = (date) => {
     const today = new Date(now());
@@ -62,6 +63,12 @@
       this.replaceChildren(time, `${dayYear.format(at)} · ${this.getAttribute("label")}`);
     }
   }
+  document.addEventListener("click", (event) => { // language, light or dark: kept in this browser
+    const chosen = event.target.closest("[data-cookie]");
+    if (!chosen) return;
+    document.cookie = `${chosen.dataset.cookie}; path=/; max-age=31536000; samesite=lax`;
+    location.reload();
+  });
   customElements.define("fc-time", Time);
   customElements.define("fc-clock", Clock);
 })();
