@@ -191,15 +191,15 @@ class ChannelBank:
         self.family_q[1] += share * ((off * off).sum(axis=0) / n - self.family_q[1])
 
     def _invert(self) -> None:
-        pooled = self.scatter / self.weight
+        pooled: Floats = self.scatter / self.weight
         on_diagonal = np.arange(self.width)
         spread2 = pooled[:, on_diagonal, on_diagonal]
         shrink = min(1.0, 2.0 * self.width / self.weight) + 0.02
         pooled = pooled * (1.0 - shrink)
         floor = self.white[:, None]
         pooled[:, on_diagonal, on_diagonal] = np.maximum(spread2, 0.5 * floor) + 1e-3 * floor
-        self.precision = np.linalg.inv(pooled)
-        self.spread = np.sqrt(np.maximum(spread2, 0.25 * floor))
+        self.precision = np.asarray(np.linalg.inv(pooled), np.float64)
+        self.spread = np.asarray(np.sqrt(np.maximum(spread2, 0.25 * floor)), np.float64)
         self.inflation = self._effective(spread2)
         self.invert_at = max(self.weight * 1.15, self.weight + 10)
 

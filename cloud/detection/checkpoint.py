@@ -16,7 +16,20 @@ MAGIC = b"FCDT"
 VERSION = 1
 _HEADER = struct.Struct("<4sI32s")
 _ROOTS = ("cloud.detection.", "numpy", "collections", "river.")
-_BUILTINS = {"set", "frozenset", "complex", "slice", "range", "bytearray", "object", "dict", "list", "tuple", "getattr"}
+_BUILTINS = {
+    "set",
+    "frozenset",
+    "complex",
+    "slice",
+    "range",
+    "bytearray",
+    "object",
+    "dict",
+    "list",
+    "tuple",
+    "float",
+    "int",
+}
 
 
 class CheckpointError(ValueError):
@@ -25,7 +38,7 @@ class CheckpointError(ValueError):
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
-        if module == "builtins" and name in _BUILTINS and name != "getattr":
+        if module == "builtins" and name in _BUILTINS:
             return super().find_class(module, name)
         if any(module == root.rstrip(".") or module.startswith(root) for root in _ROOTS):
             return super().find_class(module, name)

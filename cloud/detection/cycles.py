@@ -28,6 +28,7 @@ LOOK, LOOK_AGAIN = 300, 10000  # rounds of samples
 RESOLVED = 3.0  # samples: cycles whose median phase is shorter are not resolved by the readings
 ERRATIC = 0.65  # scatter of log lengths about their prediction above which there is no rhythm to judge by
 SPANS = np.array([4.0, 16.0, 48.0])
+BOUNDS = np.array([2.5, 2.5, 5.0])  # of the scatter: what one phase may add at each span
 ALPHA = 2.0 / (SPANS + 1.0)
 WHITE = ALPHA / (2.0 - ALPHA)
 KEPT = 96  # phases remembered of a device and channel
@@ -234,11 +235,12 @@ class PhaseHistory:
         if some.any():
             scatter[some] = 1.4826 * np.nanmedian(np.abs(seen[some]), axis=1)
         s2 = (4 * 0.08**2 + n_errors * scatter**2) / (4 + n_errors) + 0.02**2 + (0.3 / length) ** 2
-        bound = 2.5 * np.sqrt(s2)
-        r = np.minimum(np.maximum(error, -bound), bound)
+        # one odd phase must not move a short average far; a long one may take more of it
+        bound = np.sqrt(s2)[:, None] * BOUNDS
+        r = np.minimum(np.maximum(error[:, None], -bound), bound)
         r = np.where(r < 0, 0.5 * r, r)  # wear lengthens phases more often than it shortens them [K]
         judged = self.judged[slots] + 1.0
-        smooth = self.smooth[slots] + ALPHA * (r[:, None] - self.smooth[slots])
+        smooth = self.smooth[slots] + ALPHA * (r - self.smooth[slots])
         beyond = np.maximum(self.wander[slots] - WHITE * s2[:, None], 0.0)
         blocks = judged[:, None] / SPANS
         tau2 = (10.0 * 0.04**2 + blocks * beyond) / (10.0 + blocks)

@@ -161,6 +161,7 @@ class Family:
         n = len(self.names)
         for change in self.fleet.look(now, self.cohort[:n], self.last_at[:n], self.away_since[:n], self.surprise[:n]):
             if change.reset:
+                self.bank.cohort_weight[change.cohort] = 0.0  # what the cohort was like says nothing any more
                 for row in np.flatnonzero(self.cohort[:n] == change.cohort):
                     self.bank.forget(int(row))
                     self.evidence.forget(int(row))

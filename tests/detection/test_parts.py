@@ -1,0 +1,237 @@
+"""The parts of the engine, each by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cloud.detection.bank import ChannelBank
+from cloud.detection.calibration import Platt
+from cloud.detection.cycles import PhaseCutter
+from cloud.detection.decision import (
+    Candidate,
+    Costs,
+    FalseCallBudget,
+    checked_at_random,
+    costs_by_family,
+    worth_calling,
+)
+from cloud.detection.engine import Engine
+from cloud.detection.evaluation import (
+    Failure,
+    Money,
+    Ticket,
+    bootstrap,
+    brier,
+    expected_calibration_error,
+    regret,
+    score,
+    ticket_diff,
+)
+from cloud.detection.modes import OperatingModes
+from cloud.detection.novelty import RecordBook
+from cloud.detection.records import RecordBlock
+from cloud.detection.sensors import SensorState, SensorWatch
+from cloud.detection.settings import EngineSettings
+
+ROW = slice(0, 1)
+
+
+def test_bank_sees_a_broken_relation_that_no_channel_shows_alone():
+    rng = np.random.default_rng(0)
+    bank = ChannelBank(2, (1, 4, 16, 64), 1.0, 40, 1000)
+    bank.grow(1)
+    heard = []
+    for k in range(600):
+        a = rng.normal()
+        b = a + 0.1 * rng.normal() if k < 500 else rng.normal()
+        found = bank.observe(ROW, np.array([[a, b]]), np.ones((1, 2), bool), 0)
+        heard.append(found.surprise[0])
+    assert np.mean(heard[560:]) > np.mean(heard[400:500]) + 2.0
+    assert np.abs(bank.residuals(0, 0)).max() > 2
+
+
+def test_cohort_prior_judges_a_new_device_early():
+    rng = np.random.default_rng(1)
+    engine = Engine()
+    names = [f"d{i}" for i in range(10)]
+    for k in range(150):
+        at = np.full(10, 1.7e9 + 3600.0 * k)
+        engine.observe(RecordBlock(names, at, ("a", "b"), 50 + rng.normal(size=(10, 2)), cohort="m"))
+    bank = engine.families[0].bank
+    assert (bank.cohort_weight[0] > 5).all()
+    assert np.abs(bank.cohort_mean[0] - 50).max() < 0.5
+
+
+def test_modes_are_found_and_a_change_of_mode_is_no_symptom():
+    rng = np.random.default_rng(2)
+    modes = OperatingModes(2, 1)
+    out = []
+    for _ in range(400):
+        m = rng.integers(0, 3)
+        setting = np.array([[(0.0, 20.0, 42.0)[m] + 0.001 * rng.normal(), (0.0, 0.7, 0.84)[m]]])
+        out.append(modes.standardise(setting, np.array([[(100.0, 500.0, 900.0)[m] + rng.normal()]]))[0, 0])
+    assert not modes.continuous
+    late = np.array(out[100:])
+    assert np.nanstd(late) < 1.5
+    assert np.abs(late[np.isfinite(late)]).max() < 6
+
+
+def test_settings_that_only_waver_are_one_mode():
+    rng = np.random.default_rng(3)
+    modes = OperatingModes(2, 1)
+    for _ in range(200):
+        modes.standardise(rng.normal(size=(1, 2)), np.ones((1, 1)))
+    assert modes.continuous
+
+
+def test_phases_are_cut_with_their_length_and_rest():
+    cutter = PhaseCutter(1)
+    cutter.grow(1)
+    trace, found = ([0.0] * 20 + [100.0] * 7) * 6 + [0.0] * 5, []
+    for x in trace:
+        ended, phases, _ = cutter.observe(ROW, np.array([[x]]), np.ones((1, 1), bool))
+        if ended[0, 0]:
+            found.append(tuple(phases[0, 0]))
+    assert [f[0] for f in found] == [7.0] * 6
+    assert [f[1] for f in found[1:]] == [20.0] * 5
+
+
+@pytest.mark.parametrize(("growth", "called"), [(1.0, False), (1.4, True)])
+def test_cycles_that_grow_are_called_though_levels_stay(growth, called):
+    rng = np.random.default_rng(5)
+    engine, raised, k = Engine(), [], 0
+    while k < 10 * 1440:
+        on = rng.normal(14, 0.7) * (growth if k > 7 * 1440 else 1.0)
+        for power in [1.0] * int(rng.normal(30, 2)) + [90.0] * round(on):
+            block = RecordBlock(["fridge"], np.array([1.7e9 + 60.0 * k]), ("w",), np.array([[power + rng.random()]]))
+            raised += [k for _ in engine.observe(block).raised()]
+            k += 1
+    assert bool(raised) is called
+    assert all(k > 7 * 1440 for k in raised)
+
+
+def test_records_are_news_once():
+    rng = np.random.default_rng(6)
+    book = RecordBook()
+    book.grow(1)
+    x = rng.normal(size=1000)
+    x[600], x[800] = 15.0, 15.0
+    margin = np.array([book.observe(ROW, np.array([v]), np.ones(1, bool))[0] for v in x])
+    assert margin[600] > 0.8
+    assert margin[800] < 0.1
+    assert (margin[300:600] < 0.4).all()
+
+
+def test_sensors_stuck_and_missing_are_told_apart():
+    rng = np.random.default_rng(7)
+    watch = SensorWatch(3)
+    watch.grow(1)
+    for k in range(6000):
+        x = rng.normal(size=(1, 3))
+        if k > 2000:
+            x[0, 0] = 1.0
+        seen = np.array([[True, True, k < 2000]])
+        watch.observe(ROW, np.array([1.7e9 + 60.0 * k]), x, seen)
+    assert watch.state(0) == [SensorState.STUCK, SensorState.FINE, SensorState.MISSING]
+    now = 1.7e9 + 60.0 * 6000
+    assert not watch.silent(ROW, now)[0]
+    assert watch.silent(ROW, now + 7200)[0]
+    assert watch.completeness(ROW)[0] == pytest.approx(2 / 3, abs=0.08)
+    assert watch.completeness(ROW, np.array([now + 86400.0]))[0] < 0.1
+
+
+def test_half_the_readings_missing_is_half_complete():
+    watch = SensorWatch(1)
+    watch.grow(1)
+    for k in range(4 * 1440):
+        if k < 1440 or k % 2:
+            watch.observe(ROW, np.array([1.7e9 + 60.0 * k]), np.array([[float(k)]]), np.ones((1, 1), bool))
+        if k == 1440 + 700:
+            early = watch.completeness(ROW)[0]
+    assert 0.5 < early < 0.95
+
+
+def test_platt_starts_from_its_prior_and_moves_with_outcomes():
+    platt = Platt(3.0, 1.5)
+    assert platt.probability(np.array(3.0)) == pytest.approx(0.5)
+    for _ in range(30):
+        platt.learn(4.0, False)
+    assert platt.probability(np.array(4.0)) < 0.4
+    assert platt.probability(np.array(6.0)) > platt.probability(np.array(4.0))
+
+
+def test_costs_decide_and_capacity_takes_the_best():
+    costs = Costs(saved_by_call=100, false_call=50)
+    assert costs.least_probability() == pytest.approx(1 / 3)
+    offered = [Candidate("a", 0.3, costs), Candidate("b", 0.9, costs), Candidate("c", 0.5, costs)]
+    assert [c.device for c in worth_calling(offered)] == ["b", "c"]
+    assert [c.device for c in worth_calling(offered, 1)] == ["b"]
+    assert costs_by_family()["fridge"].saved_by_call > costs_by_family()["default"].saved_by_call
+    with pytest.raises(ValueError, match="unknown"):
+        costs_by_family("[default]\nsaved = 1\n")
+
+
+def test_budget_is_never_overdrawn_and_learns_what_was_false():
+    budget = FalseCallBudget(1.0)
+    assert not budget.take("a", 0.0, 0.5)
+    budget.watched(30 * 86400.0)
+    assert budget.take("a", 1.0, 0.5)
+    assert budget.take("b", 1.0, 0.5)
+    assert not budget.take("c", 1.0, 0.5)
+    budget.known("a", 1.0, True)
+    assert budget.take("c", 2.0, 0.5)
+    budget.known("b", 1.5, False)
+    assert budget.spent == pytest.approx(1.5)
+    assert budget.refused == 2
+
+
+def test_engine_holds_a_false_call_budget():
+    rng = np.random.default_rng(8)
+    counts = []
+    for budget in (None, 0.05):
+        engine, raised = Engine(EngineSettings(false_call_budget=budget)), 0
+        for k in range(600):
+            values = rng.normal(size=(4, 3))
+            values[:, 0] += 8.0 * ((k // 60) % 2) * (k > 200)
+            names = ["p", "q", "r", "s"]
+            raised += len(
+                engine.observe(RecordBlock(names, np.full(4, 1.7e9 + 3600.0 * k), ("a", "b", "c"), values)).raised()
+            )
+        counts.append(raised)
+    assert counts[1] < counts[0]
+
+
+def test_random_checks_are_chosen_by_share_and_repeat():
+    chosen = [d for d in range(5000) if checked_at_random(1, f"d{d}", 7, 0.02)]
+    assert 60 <= len(chosen) <= 140
+    assert chosen == [d for d in range(5000) if checked_at_random(1, f"d{d}", 7, 0.02)]
+    assert chosen != [d for d in range(5000) if checked_at_random(1, f"d{d}", 8, 0.02)]
+
+
+def test_evaluation_of_probabilities():
+    rng = np.random.default_rng(9)
+    p = rng.random(20000)
+    y = rng.random(20000) < p
+    assert expected_calibration_error(p, y) < 0.02
+    assert expected_calibration_error(p, rng.random(20000) < p / 2) > 0.2
+    assert brier(y.astype(float), y) == 0.0
+    low, high = bootstrap(range(200), lambda drawn: float(np.mean([i % 2 for i in drawn])), seed=1)
+    assert low < 0.5 < high
+    assert high - low < 0.2
+
+
+def test_tickets_are_scored_and_set_side_by_side():
+    day = 86400.0
+    failures = [Failure("a", 10 * day), Failure("b", 20 * day)]
+    champion = score([Ticket("a", 9 * day), Ticket("c", 3 * day)], failures, 3 * day, day / 2, day)
+    challenger = score(
+        [Ticket("a", 8 * day), Ticket("b", 18 * day), Ticket("b", 20.5 * day)], failures, 3 * day, day / 2, day
+    )
+    assert champion.foreseen == {failures[0]: day}
+    assert [t.device for t in champion.false] == ["c"]
+    assert challenger.false == []
+    diff = ticket_diff(champion, challenger, Money(100, 50))
+    assert diff.only_challenger == [failures[1]]
+    assert diff.money == 150
+    assert regret(champion, challenger, Money(100, 50)) == pytest.approx(0.75)
