@@ -103,11 +103,13 @@ WHERE state = 'booked' AND chosen AND span && tstzrange(%(start)s, %(end)s);
 -- name: propose
 INSERT INTO visit_slot (work_order_no, engineer, span, state, kept, overtime, hold_until, explanation)
 VALUES (%(work_order_no)s, %(engineer)s, tstzrange(%(start)s, %(end)s), %(state)s, %(state)s = 'held', %(overtime)s, %(hold_until)s,
-    %(explanation)s)
-RETURNING slot_no;
+    %(explanation)s);
 
 -- name: set_order_state
 UPDATE work_order SET state = %(state)s WHERE work_order_no = %(work_order_no)s;
+
+-- name: mark_offered
+UPDATE work_order SET state = 'offered' WHERE work_order_no = ANY(%(orders)s) AND state = 'waiting';
 
 -- name: ask_to_run_gently
 INSERT INTO gentle_run (work_order_no, device_no, until, reason, asked_at)
