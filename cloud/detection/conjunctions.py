@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
 
 Key = tuple[str, ...]
@@ -200,14 +201,16 @@ class Conjunctions:
             tally.pending_began -= episode.began
 
 
+@lru_cache(maxsize=65536)
 def sorts_of(key: Key) -> Key:
     """The sorts of a key's literals: what an unknown key is judged by."""
     return tuple(sort_of(literal) for literal in key)
 
 
-def keys_of(literals: frozenset[str]) -> list[Key]:
+@lru_cache(maxsize=65536)
+def keys_of(literals: frozenset[str]) -> tuple[Key, ...]:
     """Single literals, and pairs about different subjects, in a fixed order."""
     ordered = sorted(literals)
     keys: list[Key] = [(a,) for a in ordered]
     keys += [(a, b) for a, b in combinations(ordered, 2) if subject_of(a) != subject_of(b)]
-    return keys
+    return tuple(keys)

@@ -264,7 +264,7 @@ class PhaseHistory:
         expected = np.sqrt(2.0 * np.log1p(self.n[slots] / np.maximum(days, 1.0) / 8.0))
         mean = (expected + total) / (1.0 + days)
         var = (2 * 0.6**2 + np.maximum(squares - 2 * mean * total + days * mean**2, 0.0)) / (2.0 + days)
-        return mean, np.sqrt(var)
+        return mean, np.sqrt(var * (1.0 + 1.0 / (1.0 + days)))  # of a further day, not of the mean
 
     def _turn_day(self, slots: Ints, at: Floats) -> None:
         day = np.floor(at / DAY_S)
