@@ -42,7 +42,7 @@ from device_sim.transport.replay import ReplaySettings, replay, write_machine_re
 from device_sim.transport.report import Report, report
 
 SPAN = timedelta(days=14)
-PERIOD_S = 120.0
+PERIOD_S = 300.0
 LATENESS_WALL_S = 2.0
 """Seconds of real time for which the detector waits for stragglers; in simulated time it is many times as much."""
 
