@@ -60,6 +60,7 @@ class Evidence:
     kind: str
 
 
+SUSPICIONS = frozenset({"anomaly", "longer"})
 NOTHING = Evidence(0.0, (), 0.0, 0.0, "")
 
 
@@ -131,6 +132,18 @@ class Conjunctions:
         self._drop(past)
         first = at - self.horizon_s
         right = [e for e in past if e.began <= at - self.lead_s and (e.ended is None or e.ended >= first)]
+        self._credit(right, at, kind, weight)
+
+    def confirmed(self, device: str, at: float, kind: str, weight: float = 1.0) -> None:
+        """A ticket of ``at`` was right: so was what held then.  After a failure that came in the meantime
+        nothing of it is left, and the same fault is not counted twice."""
+        held = self.episodes.get(device, [])
+        right = [e for e in held if e.began <= at and (e.ended is None or e.ended >= at)]
+        self.episodes[device] = [e for e in held if e not in right]
+        self._drop(right)
+        self._credit(right, at, kind, weight)
+
+    def _credit(self, right: list[Episode], at: float, kind: str, weight: float) -> None:
         keys = sorted({e.key for e in right})
         # A failure that a confirmed key explains tells nothing of how unknown keys of a sort do.
         explained = any(self.tallies[k].positives >= 1 and self.posterior(k, at).probability >= 0.5 for k in keys)
@@ -144,7 +157,7 @@ class Conjunctions:
             tally.positives += share[key]
             tally.kinds[kind] += share[key]  # type: ignore[assignment]
         if not explained:
-            for sort in {sorts_of(key) for key in keys}:
+            for sort in sorted({sorts_of(key) for key in keys}):
                 self.sorts.setdefault(sort, Tally()).positives += weight
 
     def refuted(self, device: str, at: float, weight: float = 1.0) -> None:
@@ -209,8 +222,11 @@ def sorts_of(key: Key) -> Key:
 
 @lru_cache(maxsize=65536)
 def keys_of(literals: frozenset[str]) -> tuple[Key, ...]:
-    """Single literals, and pairs about different subjects, in a fixed order."""
+    """Single literals, and pairs about different subjects, in a fixed order; not those made of suspicions
+    alone, which have a calibration of their own (:mod:`cloud.detection.suspicion`)."""
     ordered = sorted(literals)
-    keys: list[Key] = [(a,) for a in ordered]
-    keys += [(a, b) for a, b in combinations(ordered, 2) if subject_of(a) != subject_of(b)]
+    keys: list[Key] = [(a,) for a in ordered if a not in SUSPICIONS]
+    for a, b in combinations(ordered, 2):
+        if subject_of(a) != subject_of(b) and not {a, b} <= SUSPICIONS:
+            keys.append((a, b))
     return tuple(keys)

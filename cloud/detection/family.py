@@ -68,7 +68,8 @@ class Family:
         self.fleet = FleetWatch()
         self.found: dict[int, Found] = {}
         self.stated: dict[int, frozenset[str]] = {}
-        self.failures_reported = False
+        self.failures_reported = False  # so that silence means health
+        self.taught = False
         self.modes = OperatingModes(len(modes), width)
         self.bank = ChannelBank(width, settings.spans, settings.gate, settings.young_samples, settings.memory_samples)
         self.cutter = PhaseCutter(width)
@@ -258,7 +259,7 @@ class Family:
         self.believed.settle(at, 1.0 if self.failures_reported else 0.0)
         found = NOTHING
         probability = 0.0
-        if literals and self.failures_reported:
+        if literals and self.taught:
             found = self.conjunctions.evidence(literals, at)
             probability = found.probability
             if literals != self.stated.get(row) or self.believed.trusted():
@@ -275,7 +276,7 @@ class Family:
     # -- outcomes ------------------------------------------------------------------------------------
     def failed(self, row: int, at: float, kind: str, weight: float) -> None:
         """The device failed at ``at``: confirm what was seen before, and start its baseline afresh."""
-        self.failures_reported = True
+        self.failures_reported = self.taught = True
         self.conjunctions.failed(self.names[row], at, kind, weight)
         self.believed.failed(self.names[row], at, weight)
         if self.away_since[row] < at:
@@ -290,6 +291,8 @@ class Family:
 
     def confirmed(self, row: int, at: float, kind: str, weight: float) -> None:
         """A ticket was right, though the device had not failed yet."""
+        self.taught = True
+        self.conjunctions.confirmed(self.names[row], at, kind, weight)
         self.suspicions.judged(row, True, weight)
 
     def repaired(self, row: int, at: float) -> None:
