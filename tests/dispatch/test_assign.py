@@ -150,7 +150,7 @@ def test_a_plan_is_possible_complete_and_of_least_cost(
 def _best_by_trying_all(costs: np.ndarray[tuple[int, int], np.dtype[np.float64]], rows: list[int]) -> float:
     columns = range(costs.shape[1])
     return min(
-        (sum(costs[r, c] for r, c in zip(rows, p, strict=True)) for p in permutations(columns, len(rows))), default=0
+        (sum(costs[r, c] for r, c in zip(rows, p, strict=True)) for p in permutations(columns, len(rows))), default=inf
     )
 
 
@@ -162,6 +162,23 @@ def _most_that_fit(costs: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> 
         if any(_best_by_trying_all(costs, list(chosen)) < inf for chosen in combinations(rows, size)):
             return size
     return 0
+
+
+@given(grounds())
+def test_the_overdue_are_placed_oldest_first_as_far_as_they_fit(
+    ground: tuple[list[Order], list[Engineer], list[Slot]],
+) -> None:
+    orders, staff, free = ground
+    if not orders or not free:
+        return
+    costs = cost_matrix(orders, {e.engineer: e for e in staff}, free, NOW, Prices())
+    by_age = sorted(range(len(orders)), key=lambda n: (orders[n].waiting_since, orders[n].work_order_no))
+    expected: list[int] = []
+    for n in by_age:
+        if NOW - orders[n].waiting_since >= 3 * DAY and _best_by_trying_all(costs, [*expected, n]) < inf:
+            expected.append(n)
+    got = {a.order.work_order_no for a in assign(orders, staff, free, NOW).assignments if a.overdue}
+    assert {orders[n].work_order_no for n in expected} <= got
 
 
 @settings(max_examples=150)

@@ -15,6 +15,7 @@ their tier.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -189,30 +190,32 @@ def _cost_of_time(order: Order, start: Matrix, now: datetime, prices: Prices) ->
 
 
 def _placeable(by_age: Sequence[int], costs: Matrix) -> set[int]:
-    """Those that can be placed together, the oldest first (Kuhn's augmenting paths, iterative)."""
+    """Those that can be placed together, the oldest first (Kuhn's augmenting paths, breadth first)."""
+    open_to = [np.flatnonzero(row).tolist() for row in np.isfinite(costs)]
     holder: dict[int, int] = {}
-    placed: set[int] = set()
-    for order in by_age:
-        if _augment(order, costs, holder):
-            placed.add(order)
-    return placed
+    hopeless: set[int] = set()
+    return {order for order in by_age if _augment(order, open_to, holder, hopeless)}
 
 
-def _augment(order: int, costs: Matrix, holder: dict[int, int]) -> bool:
-    """Breadth first: give `order` a slot, moving holders to other slots where that makes room."""
+def _augment(order: int, open_to: Sequence[list[int]], holder: dict[int, int], hopeless: set[int]) -> bool:
+    """Give `order` a slot, moving holders to other slots where that makes room.
+
+    Slots that a search in vain has reached are hopeless for good: no later path can lead out of them (the search was a
+    Hungarian tree), so they are not searched again.
+    """
     came_from: dict[int, int] = {}
-    frontier = [order]
+    frontier = deque([order])
     while frontier:
-        asking = frontier.pop(0)
-        for slot in np.flatnonzero(np.isfinite(costs[asking])):
-            place = int(slot)
-            if place in came_from:
+        asking = frontier.popleft()
+        for slot in open_to[asking]:
+            if slot in came_from or slot in hopeless:
                 continue
-            came_from[place] = asking
-            if place not in holder:
-                _shift(place, came_from, holder, order)
+            came_from[slot] = asking
+            if slot not in holder:
+                _shift(slot, came_from, holder, order)
                 return True
-            frontier.append(holder[place])
+            frontier.append(holder[slot])
+    hopeless.update(came_from)
     return False
 
 
