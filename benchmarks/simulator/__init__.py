@@ -1,0 +1,1 @@
+"""The open benchmark on the simulator: see docs/open-benchmark.md."""
