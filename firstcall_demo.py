@@ -43,7 +43,7 @@ from device_sim.transport.report import Report, report
 
 SPAN = timedelta(days=14)
 PERIOD_S = 300.0
-LATENESS_WALL_S = 2.0
+LATENESS_WALL_S = 3.0
 """Seconds of real time for which the detector waits for stragglers; in simulated time it is many times as much."""
 
 CREW = "demo crew"

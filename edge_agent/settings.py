@@ -117,7 +117,7 @@ class SamplingSettings(Section):
     deadbands: dict[str, Deadband] = Field({}, description="channel -> smallest change worth sending")
     max_interval_s: Seconds = Field(300, description="a channel with a deadband is sent at least this often")
     frame_samples: int = Field(240, ge=1, le=16_384, description="a frame holds at most so many samples")
-    frame_seconds: float = Field(12, gt=0, le=600, description="and covers at most so many seconds")
+    frame_seconds: float = Field(12, gt=0, le=86_400, description="and covers at most so many seconds")
 
 
 class FaultSettings(Section):

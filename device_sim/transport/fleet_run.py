@@ -230,6 +230,6 @@ def _device_settings(device: str, period_s: float) -> DeviceSettings:
     return DeviceSettings(
         id=device,
         driver="simulated",
-        sampling=SamplingSettings(frame_samples=240, frame_seconds=min(600.0, 10.0 * period_s)),
+        sampling=SamplingSettings(frame_samples=240, frame_seconds=10.0 * period_s),
         faults=FaultSettings(freeze_before_s=30.0 * period_s, freeze_after_s=10.0 * period_s),
     )
