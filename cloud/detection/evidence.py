@@ -108,7 +108,10 @@ class Evidence:
         drifted = np.flatnonzero(self.drifts[row])
         furthest = drifted[np.argsort(-self.sizes[row, drifted], kind="stable")[:MOST_DRIFTS]]
         literals = {f"drift:{self.channels[c]}{'+' if self.drifts[row, c] > 0 else '-'}" for c in furthest}
-        literals.update(name for name, on in zip(("anomaly", "longer"), self.flags[row], strict=True) if on)
+        if self.flags[row, 0] and not literals:  # where channels are named, that says it better
+            literals.add("anomaly")
+        if self.flags[row, 1]:
+            literals.add("longer")
         next_change = math.inf
         for code, came in list(found.codes.items()):
             if code in found.standing or at < came + self.code_window_s:

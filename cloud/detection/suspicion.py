@@ -19,6 +19,7 @@ from cloud.detection.records import Floats, Ints
 SOURCES = ("surprise", "cycles", "novelty")
 QUIET = -5.0  # a source that says nothing
 PEAK = 2.0  # a source that stood below this has said nothing that an outcome could confirm or refute
+SUSPECTED = 0.2
 KEPT_IN_MIND = 0.02
 DAY_S = 86400.0
 
@@ -72,10 +73,14 @@ class Suspicions:
         self.peak_at[view] = np.where(higher, at[:, None], when)
 
     def failed(self, row: int, at: float, weight: float) -> None:
-        """The device failed: its peaks were right, to be learnt when they are as old as false ones are."""
-        seen = self.peaks[row]
+        """The device failed: its peaks were right, to be learnt when they are as old as false ones are.
+        Peaks that did not amount to a suspicion (below ``SUSPECTED``) get no credit: named channels and
+        codes explain such a failure better, and the many like peaks without one would be called next."""
         due = at + self.settle_s
-        self.lessons.extend((due, k, float(seen[k]), weight) for k in range(len(SOURCES)) if seen[k] > PEAK)
+        for k, platt in enumerate(self.platt):
+            u = float(self.peaks[row, k])
+            if u > PEAK and float(platt.probability(np.array(u))) >= SUSPECTED:
+                self.lessons.append((due, k, u, weight))
 
     def judged(self, row: int, right: bool, weight: float) -> None:
         """An engineer's finding on what was suspected of the device."""
