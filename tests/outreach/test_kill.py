@@ -60,7 +60,7 @@ async def test_killed_at_random_moments_0_lost_0_twice(
     for _ in range(LIVES):
         workers = [start(told, log) for _ in range(2)]
         before = len(mail.letters) + len(receiver.requests)
-        await _until(lambda before=before: len(mail.letters) + len(receiver.requests) > before, 7)  # type: ignore[misc]
+        await _until(lambda before=before: len(mail.letters) + len(receiver.requests) > before, 7)
         await asyncio.sleep(chance.uniform(0, 0.15))
         for worker in workers:
             killed += worker.poll() is None
