@@ -100,7 +100,7 @@ async def dismiss_over(connection: Connection, now: datetime, policy: Policy) ->
     )
     over = await cursor.fetchall()
     for ticket_no, over_at in over:
-        await _step(connection, ticket_no, "dismissed", over_at if policy.replay else now, "over")
+        await take_step(connection, ticket_no, "dismissed", over_at if policy.replay else now, "over")
     return len(over)
 
 
@@ -117,7 +117,7 @@ async def _propose(connection: Connection, case: Outlook, user_id: str, at: date
     row = await cursor.fetchone()
     is_new = row is not None
     if row is not None:
-        await _step(connection, row[0], "proposed", at, f"{case.source} {case.problem}")
+        await take_step(connection, row[0], "proposed", at, f"{case.source} {case.problem}")
     else:
         cursor = await connection.execute(
             _SQL["open_ticket_of"], {"device_no": case.device_no, "problem": case.problem}
@@ -151,12 +151,13 @@ async def _bring_up_to_date(
 
 
 async def _dismiss(connection: Connection, ticket_no: int, now: datetime, reason: str) -> set[int]:
-    await _step(connection, ticket_no, "dismissed", now, reason)
+    await take_step(connection, ticket_no, "dismissed", now, reason)
     cursor = await connection.execute(_SQL["release_cases"], {"ticket_no": ticket_no})
     return {case_no for (case_no,) in await cursor.fetchall()}
 
 
-async def _step(connection: Connection, ticket_no: int, to_state: str, at: datetime, reason: str) -> None:
+async def take_step(connection: Connection, ticket_no: int, to_state: str, at: datetime, reason: str) -> None:
+    """Move a ticket in the system's own name."""
     await connection.execute(
         _SQL["step"],
         {"ticket_no": ticket_no, "to_state": to_state, "person": SYSTEM, "at": at, "reason": reason},

@@ -21,6 +21,7 @@ from cloud.db.settings import DatabaseSettings
 from cloud.desk.priority import Costs
 from cloud.desk.settings import DeskSettings
 from cloud.desk.tend import Turn, make_cursors, tend
+from cloud.desk.triage.settings import TriageSettings
 
 CHANNELS = ("ingest_batch", "prediction", "registry")
 LONGEST_PAUSE_S = 10.0
@@ -40,6 +41,9 @@ class Counters:
     cases: int = 0
     tickets: int = 0
     over: int = 0
+    judged: int = 0
+    confirmed: int = 0
+    refuted: int = 0
     retries: int = 0
 
     def add(self, turn: Turn) -> None:
@@ -50,14 +54,20 @@ class Counters:
         self.cases += turn.cases
         self.tickets += turn.tickets
         self.over += turn.over
+        self.judged += turn.examined.judged
+        self.confirmed += turn.examined.confirmed
+        self.refuted += turn.examined.refuted
 
 
 class Desk:
     """The run loop. `run()` works until `stop()` or until one of its tasks fails; not to be run twice."""
 
-    def __init__(self, settings: DeskSettings, database: DatabaseSettings) -> None:
+    def __init__(
+        self, settings: DeskSettings, database: DatabaseSettings, triage: TriageSettings | None = None
+    ) -> None:
         self.counters = Counters()
         self._settings = settings
+        self._triage = triage or TriageSettings()
         self._database = database
         self._costs = Costs.load(settings.costs_file)
         self._woken = asyncio.Event()
@@ -101,7 +111,7 @@ class Desk:
         while not self._stopping.is_set():
             self._woken.clear()
             due = time.monotonic() - swept >= self._settings.sweep_s
-            turn = await tend(connection, self._settings, self._costs, sweep=due)
+            turn = await tend(connection, self._settings, self._costs, sweep=due, triage=self._triage)
             swept = time.monotonic() if due else swept
             self.counters.add(turn)
             if turn.cases or turn.tickets or turn.over:

@@ -7,7 +7,7 @@ desk killed at any moment has done all of a turn or nothing of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,8 @@ from cloud.desk.cases import Connection, judge, take_predictions, take_reports
 from cloud.desk.priority import Costs
 from cloud.desk.proposals import attend, dismiss_over, retract_wrong
 from cloud.desk.settings import DeskSettings
+from cloud.desk.triage.examine import Examined, examine
+from cloud.desk.triage.settings import TriageSettings
 
 BATCHES, CHANGES, PREDICTIONS = "desk.batches", "desk.changes", "desk.predictions"
 _CONSUMERS = [BATCHES, CHANGES, PREDICTIONS]
@@ -32,6 +34,7 @@ class Turn:
     cases: int = 0
     tickets: int = 0
     over: int = 0
+    examined: Examined = field(default_factory=Examined)
     more: bool = False
 
 
@@ -46,8 +49,17 @@ async def make_cursors(connection: Connection) -> None:
     await connection.execute(_SQL["make_cursors"], {"consumers": _CONSUMERS})
 
 
-async def tend(connection: Connection, settings: DeskSettings, costs: Costs, sweep: bool = True) -> Turn:
-    """Do one turn; with `sweep`, look at all open tickets too. psycopg.Error: nothing of it was kept."""
+async def tend(
+    connection: Connection,
+    settings: DeskSettings,
+    costs: Costs,
+    sweep: bool = True,
+    triage: TriageSettings | None = None,
+) -> Turn:
+    """Do one turn; with `sweep`, look at all open tickets too. psycopg.Error: nothing of it was kept.
+
+    Without `triage` settings, cases and tickets alone: no verdicts, no storms.
+    """
     policy, at_most = settings.policy, settings.batches_at_most
     async with connection.transaction():
         cursors = await _lock(connection)
@@ -73,14 +85,15 @@ async def tend(connection: Connection, settings: DeskSettings, costs: Costs, swe
             cases |= {case_no for (case_no,) in await cursor.fetchall()}
         tickets = await attend(connection, cases, fresh, now=now, policy=policy, costs=costs)
         over = await dismiss_over(connection, now, policy) if sweep else 0
+        examined = await examine(connection, cases, now, policy, triage) if triage else Examined()
 
         for consumer, rows in ((BATCHES, batches), (CHANGES, changes), (PREDICTIONS, predictions)):
             if rows:
                 await connection.execute(
                     _SQL["move_cursor"], {"consumer": consumer, "xid": rows[-1][0], "number": rows[-1][1]}
                 )
-    more = max(len(batches), len(changes), len(predictions)) >= at_most
-    return Turn(len(batches), len(changes), len(cases), len(tickets), over, more)
+    more = max(len(batches), len(changes), len(predictions)) >= at_most or examined.more
+    return Turn(len(batches), len(changes), len(cases), len(tickets), over, examined, more)
 
 
 async def _lock(connection: Connection) -> dict[str, _Cursor]:

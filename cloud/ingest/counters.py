@@ -25,6 +25,9 @@ class Counters:
     dead_letters: int = 0
     other_partitions: int = 0
     receipts_sent: int = 0
+    commands_sent: int = 0
+    commands_unreadable: int = 0
+    """Their instruction is none that the contract knows: whoever wrote the row is at fault."""
     retries: int = 0
     in_flight: int = 0
     """Now: received and not yet committed."""

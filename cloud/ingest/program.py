@@ -13,6 +13,7 @@ from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
 from cloud.ingest.backoff import Backoff
 from cloud.ingest.batcher import Batcher
+from cloud.ingest.commands import send_commands_forever
 from cloud.ingest.counters import Counters
 from cloud.ingest.database_errors import is_permanent
 from cloud.ingest.health import report_forever
@@ -231,6 +232,7 @@ async def run(
             ingestor.run(),
             report_forever(pool, settings, ingestor.counters, subscriber, ingestor.writer),
             upkeep_forever(pool, settings, ingestor.hourly),
+            send_commands_forever(pool, settings, subscriber, ingestor.counters),
             stopping.wait(),
         )
         running = [asyncio.ensure_future(task) for task in tasks]

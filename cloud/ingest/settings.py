@@ -79,6 +79,12 @@ class IngestSettings(BaseSettings):
     retry_first_s: float = Field(default=0.2, gt=0, description="Back-off: the first pause is at most this long.")
     retry_longest_s: float = Field(default=15.0, gt=0, description="Back-off: no pause is longer.")
     health_interval_s: float = Field(default=5.0, gt=0, description="Seconds between rows of counters.")
+    command_resend_s: float = Field(
+        default=20.0, gt=0, description="A command that was not answered is sent again so often, until it expires."
+    )
+    command_look_s: float = Field(
+        default=5.0, gt=0, description="Seconds between looks for commands to send, notified or not."
+    )
     upkeep_interval_s: float = Field(default=30.0, gt=0, description="Seconds between roll-ups.")
     retention_days: float | None = Field(
         default=None,

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from cloud.desk.priority import Costs
 from cloud.desk.settings import DeskSettings
 from cloud.desk.tend import Turn, make_cursors, tend
+from cloud.desk.triage.settings import TriageSettings
 from cloud.registry import ownership, people
 from cloud.registry.gs1 import ProductCode
 from cloud.registry.importer import import_catalogue
@@ -28,6 +29,7 @@ class Stage:
     url: str = ""
     device_no: int = 0
     settings: DeskSettings = field(default_factory=DeskSettings)
+    triage: TriageSettings | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     _seq: int = 0
 
@@ -86,7 +88,7 @@ class Stage:
         )
 
     async def turn(self) -> Turn:
-        return await tend(self.connection, self.settings, COSTS)
+        return await tend(self.connection, self.settings, COSTS, triage=self.triage)
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         cursor = await self.connection.execute(query)  # type: ignore[call-overload]

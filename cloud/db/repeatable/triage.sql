@@ -1,0 +1,71 @@
+-- Rules and views of triage. Re-run at each migrate.
+
+CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON verdict
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_alteration();
+
+-- A command wakes whoever sends it.
+CREATE OR REPLACE FUNCTION announce_command() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('command', NEW.command_id);
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER announce AFTER INSERT ON command FOR EACH ROW EXECUTE FUNCTION announce_command();
+
+-- Every verdict that differs from the one before stays on record, whoever gave it.
+CREATE OR REPLACE FUNCTION keep_verdict() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.judged_at IS NOT NULL AND (TG_OP = 'INSERT'
+        OR (NEW.verdict, NEW.person, NEW.note) IS DISTINCT FROM (OLD.verdict, OLD.person, OLD.note)
+        OR OLD.judged_at IS NULL)
+    THEN
+        INSERT INTO verdict (case_no, verdict, reasons, person, note, at)
+        VALUES (NEW.case_no, NEW.verdict, NEW.reasons, NEW.person, NEW.note, NEW.judged_at);
+        PERFORM pg_notify('triage', NEW.case_no::text);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER keep_verdict AFTER INSERT OR UPDATE ON triage
+    FOR EACH ROW EXECUTE FUNCTION keep_verdict();
+
+CREATE OR REPLACE FUNCTION announce_incident() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('incident', NEW.incident_no::text);
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER announce AFTER INSERT OR UPDATE ON incident
+    FOR EACH ROW EXECUTE FUNCTION announce_incident();
+CREATE OR REPLACE TRIGGER announce AFTER INSERT ON incident_notice
+    FOR EACH ROW EXECUTE FUNCTION announce_incident();
+
+-- For screens ------------------------------------------------------------------------------------------------------
+
+-- A ticket's verdict: that of the case that speaks most for it.
+CREATE OR REPLACE VIEW ticket_verdict AS
+SELECT DISTINCT ON (c.ticket_no) c.ticket_no, c.case_no, t.verdict, t.reasons, t.evidence, t.judged_at,
+    CASE WHEN isfinite(t.look_at) THEN t.look_at END AS look_at, -- NULL: at the next turn, or never again
+    t.person, t.note, t.self_test
+FROM triage AS t JOIN fault_case AS c USING (case_no)
+WHERE c.merged_into IS NULL AND c.ticket_no IS NOT NULL
+ORDER BY c.ticket_no, array_position(ARRAY['confirmed', 'needs_person', 'waiting', 'refuted'], t.verdict), c.case_no;
+
+-- The queue: places of open tickets, with their verdict.
+CREATE OR REPLACE VIEW queue_card AS
+SELECT q.place, q.today, q.probability AS queue_probability, q.value, q.visits, q.sentence, q.made_at,
+    v.verdict, v.reasons AS verdict_reasons, v.look_at, v.person AS verdict_by, c.*
+FROM queue_place AS q
+JOIN ticket_card AS c USING (ticket_no)
+LEFT JOIN ticket_verdict AS v USING (ticket_no)
+WHERE c.state IN ('proposed', 'confirmed');
+
+CREATE OR REPLACE VIEW incident_card AS
+SELECT i.*, (SELECT count(*) FROM fault_case AS c
+        WHERE c.incident_no = i.incident_no AND c.merged_into IS NULL AND c.cleared_at IS NULL) AS standing,
+    (SELECT count(*) FROM incident_notice AS n WHERE n.incident_no = i.incident_no) AS customers,
+    (SELECT count(*) FROM incident_notice AS n WHERE n.incident_no = i.incident_no AND n.told_at IS NOT NULL) AS told
+FROM incident AS i
+WHERE i.merged_into IS NULL;
+
+CREATE OR REPLACE VIEW quality_card AS
+SELECT f.*, f.affected::float8 / nullif(f.devices, 0) AS rate,
+    f.rest_affected::float8 / nullif(f.rest_devices, 0) AS rest_rate
+FROM quality_finding AS f;
