@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -22,7 +23,7 @@ from cloud.db.migrate import migrate
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
 from cloud.engines.postgres import PostgresServer
-from cloud.web.reads import devices, faults, ingest, predictions, series, tickets
+from cloud.web.reads import devices, faults, fleet, ingest, predictions, series, shelves, tickets, trust
 from cloud.web.reads.faults import FaultFilter
 from cloud.web.reads.tickets import TicketFilter
 
@@ -45,9 +46,12 @@ FILL = [
     " FROM generate_series(1, %(devices)s) AS i",
     "INSERT INTO registered_device SELECT device_no, now(), 'bench' FROM device",
     "INSERT INTO app_user (user_id) SELECT 'u_' || i FROM generate_series(0, 59999) AS i",
+    "INSERT INTO customer_profile (user_id, household, region) SELECT user_id, user_id, 'region ' || right(user_id, 2)"
+    " FROM app_user",
+    "UPDATE device SET firmware = '2.' || device_no % 12",
     "INSERT INTO binding (device_no, user_id, valid, known, recorded_by)"
     " SELECT device_no, 'u_' || device_no % 60000, '[2024-01-01,)', '[2024-01-01,)', 'bench' FROM device",
-    f"INSERT INTO product (gtin, serial) SELECT '{GTIN}', 'S' || device_no FROM device",
+    f"INSERT INTO product (gtin, serial, lot) SELECT '{GTIN}', 'S' || device_no, 'L' || device_no % 400 FROM device",
     "INSERT INTO fitting (device_no, gtin, serial, valid, known, recorded_by)"
     f" SELECT device_no, '{GTIN}', 'S' || device_no, '(,)', '[2024-01-01,)', 'bench' FROM device",
     "INSERT INTO ticket (device_no, problem, user_id, gtin, serial, model, definition_no, state, severity, safety,"
@@ -57,6 +61,12 @@ FILL = [
     " (ARRAY['low', 'medium', 'high', 'critical']::severity[])[1 + device_no % 4], 'none', 1,"
     " (device_no::bigint * 7919 % 50000) / 100.0, '{}', '{}', now() - device_no * interval '4 minutes',"
     " now() - device_no * interval '4 minutes' FROM device",
+    "UPDATE ticket SET contacted_at = raised_at + interval '3 hours', closed_at = raised_at + interval '2 days',"
+    " noticed_at = CASE WHEN ticket_no % 3 = 0 THEN raised_at + ticket_no % 90 * interval '1 hour' END"
+    " WHERE state = 'resolved'",
+    "INSERT INTO finding (ticket_no, device_no, outcome, found_at) SELECT ticket_no, device_no,"
+    " CASE WHEN ticket_no % 9 = 0 THEN 'no_fault_found' ELSE 'fault_confirmed' END, closed_at FROM ticket"
+    " WHERE state = 'resolved' AND closed_at < now()",
     "INSERT INTO ticket_step (ticket_no, to_state, person, at) SELECT ticket_no, state, 'bench', raised_at FROM ticket",
     "INSERT INTO fault_case (device_no, source, problem, occurred_at, last_raised_at, last_at, cleared_at, user_id,"
     " model, definition_no, missing, judged_at) SELECT device_no, 'reported', 'E' || i, at, at, at,"
@@ -64,6 +74,10 @@ FILL = [
     " CASE WHEN device_no % 100 = 0 THEN '{user}'::text[] ELSE '{}' END, now() FROM device,"
     " generate_series(1, %(cases)s) AS i, LATERAL (SELECT now() - ((device_no::bigint * 7919 + i * 1047290) % 25920000)"
     " * interval '1 second' AS at) AS x",
+    "UPDATE fault_case SET source = 'predicted', prediction_no = case_no, horizon_hours = 48, probability = 0.7,"
+    " ticket_no = device_no WHERE case_no % 10 = 1",
+    "INSERT INTO ticket_evidence SELECT ticket_no, case_no, source, occurred_at, occurred_at, 1, probability, NULL"
+    " FROM fault_case WHERE ticket_no IS NOT NULL",
 ]
 
 
@@ -103,6 +117,16 @@ def reads(pool: Pool) -> dict[str, Callable[[], Awaitable[object]]]:
         "one device's channels": lambda: series.channels(pool, DEVICES // 2),
         "predictions": lambda: predictions.listed(pool, 51),
         "ingest": lambda: ingest.health(pool),
+        "live: the shelf": lambda: shelves.standing(pool),
+        "fleet by family, 28 days": lambda: fleet.members(pool, "family", timedelta(28)),
+        "fleet by model, 90 days": lambda: fleet.members(pool, "model", timedelta(90)),
+        "fleet by lot, 28 days": lambda: fleet.members(pool, "lot", timedelta(28)),
+        "fleet by firmware, 28 days": lambda: fleet.members(pool, "firmware", timedelta(28)),
+        "fleet by region, 28 days": lambda: fleet.members(pool, "region", timedelta(28)),
+        "fleet by region, one fault": lambda: fleet.members(pool, "region", timedelta(28), "E1"),
+        "fleet: kinds of faults": lambda: fleet.problems(pool, timedelta(28)),
+        "trust, 90 days": lambda: trust.read(pool, timedelta(90)),
+        "trust, a year": lambda: trust.read(pool, timedelta(365)),
     }
 
 

@@ -288,3 +288,154 @@ WITH ended AS (
     WHERE shelf_no = %(shelf_no)s AND ended_at IS NULL RETURNING shelf_no
 )
 SELECT shelf_no, pg_notify('fault_case', 'shelf') FROM ended;
+
+-- name: fleet_rates
+-- Faults by a property of the appliances, in the last span and the one before it. A fault that a device reports again
+-- within a span counts once. Exposure: time with a present owner, in years.
+WITH span AS MATERIALIZED (
+    SELECT desk_now() AS until, desk_now() - %(length)s AS middle, desk_now() - 2 * %(length)s AS since
+), happened AS (
+    SELECT device_no, count(*) FILTER (WHERE recent) AS recent, count(*) FILTER (WHERE before) AS before
+    FROM (
+        SELECT c.device_no, c.problem, bool_or(c.occurred_at >= s.middle) AS recent,
+            bool_or(c.occurred_at < s.middle) AS before
+        FROM span AS s JOIN fault_case AS c ON c.occurred_at >= s.since AND c.occurred_at < s.until
+        WHERE c.merged_into IS NULL AND (%(problem)s::text IS NULL OR c.problem = %(problem)s)
+        GROUP BY c.device_no, c.problem
+    ) AS once
+    GROUP BY device_no
+), appliance AS (
+    SELECT x.device_no, CASE %(by)s WHEN 'family' THEN m.family WHEN 'model' THEN i.model WHEN 'lot' THEN p.lot
+            WHEN 'firmware' THEN d.firmware WHEN 'region' THEN nullif(u.region, '') END AS member,
+        CASE WHEN %(by)s = 'lot' THEN m.name WHEN %(by)s = 'model' THEN m.name END AS name,
+        greatest(s.since, coalesce(lower(b.valid), s.since)) AS used_since, s.until, s.middle
+    FROM span AS s
+    CROSS JOIN fitting AS x
+    JOIN trade_item AS i USING (gtin)
+    JOIN model AS m USING (model)
+    LEFT JOIN product AS p ON %(by)s = 'lot' AND p.gtin = x.gtin AND p.serial = x.serial
+    LEFT JOIN device AS d ON %(by)s = 'firmware' AND d.device_no = x.device_no
+    LEFT JOIN binding AS b ON b.device_no = x.device_no AND upper_inf(b.known) AND upper_inf(b.valid)
+    LEFT JOIN customer_profile AS u ON %(by)s = 'region' AND u.user_id = b.user_id
+    WHERE upper_inf(x.known) AND upper_inf(x.valid)
+)
+SELECT a.member, a.name, count(*) AS devices, coalesce(sum(h.recent), 0)::bigint AS faults,
+    count(*) FILTER (WHERE h.recent > 0) AS affected, coalesce(sum(h.before), 0)::bigint AS faults_before,
+    (sum(greatest(extract(epoch FROM a.until - greatest(a.used_since, a.middle)), 0)) / 31557600)::float8 AS years,
+    (sum(greatest(extract(epoch FROM a.middle - a.used_since), 0)) / 31557600)::float8 AS years_before
+FROM appliance AS a
+LEFT JOIN happened AS h USING (device_no)
+GROUP BY a.member, a.name
+ORDER BY faults DESC, a.member
+LIMIT 2000;
+
+-- name: fleet_problems
+-- The faults of the last span by kind, with how many devices had each, and in the span before.
+SELECT problem, (array_agg(meaning) FILTER (WHERE meaning IS NOT NULL))[1] AS meaning,
+    max(severity)::text AS severity, sum(recent)::bigint AS devices, sum(before)::bigint AS devices_before
+FROM (
+    SELECT c.problem, c.definition_no, count(DISTINCT c.device_no) FILTER (WHERE c.occurred_at >= desk_now() - %(length)s) AS recent,
+        count(DISTINCT c.device_no) FILTER (WHERE c.occurred_at < desk_now() - %(length)s) AS before
+    FROM fault_case AS c
+    WHERE c.merged_into IS NULL AND c.occurred_at >= desk_now() - 2 * %(length)s::interval AND c.occurred_at < desk_now()
+    GROUP BY c.problem, c.definition_no
+) AS counted
+LEFT JOIN fault_definition USING (definition_no)
+GROUP BY problem
+ORDER BY devices DESC, problem
+LIMIT 40;
+
+-- name: trust_faults
+-- Real faults that ended within the span: known by a finding that is not `no_fault_found`.
+SELECT count(*) AS faults,
+    count(*) FILTER (WHERE t.contacted_at < coalesce(t.noticed_at, 'infinity')) AS called_first,
+    count(*) FILTER (WHERE t.ticket_no IS NULL) AS unforeseen
+FROM finding AS f
+LEFT JOIN ticket AS t USING (ticket_no)
+WHERE f.outcome <> 'no_fault_found' AND f.found_at > desk_now() - %(length)s AND f.found_at <= desk_now();
+
+-- name: trust_leads
+-- Whole hours from the call to the moment when the customer noticed or the appliance failed; where neither happened
+-- (the repair came first) the time until the finding, as censored.
+SELECT greatest(floor(extract(epoch FROM coalesce(ended, f.found_at) - t.contacted_at) / 3600), 0)::int AS hours,
+    ended IS NULL AS censored, count(*) AS faults
+FROM finding AS f
+JOIN ticket AS t USING (ticket_no)
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN least(t.noticed_at, t.failed_at) > t.contacted_at THEN least(t.noticed_at, t.failed_at) END AS ended
+) AS e
+WHERE f.outcome <> 'no_fault_found' AND f.found_at > desk_now() - %(length)s AND f.found_at <= desk_now()
+    AND t.contacted_at < coalesce(t.noticed_at, 'infinity') AND t.contacted_at < coalesce(t.failed_at, 'infinity')
+GROUP BY 1, 2
+ORDER BY 1;
+
+-- name: trust_false_calls
+-- Calls for nothing: contacted, and no fault was found, or dismissed after the call.
+SELECT count(*) FILTER (WHERE f.outcome = 'no_fault_found' OR t.state = 'dismissed') AS needless, count(*) AS calls
+FROM ticket AS t
+LEFT JOIN finding AS f USING (ticket_no)
+WHERE t.contacted_at IS NOT NULL AND t.closed_at > desk_now() - %(length)s AND t.closed_at <= desk_now();
+
+-- name: trust_exposure
+SELECT coalesce(sum(greatest(extract(epoch FROM least(upper(valid), desk_now())
+    - greatest(lower(valid), desk_now() - %(length)s)), 0)) / 31557600, 0)::float8 AS years
+FROM binding WHERE upper_inf(known);
+
+-- name: trust_calibration
+-- What the detector stated before a finding came, against what was found.
+SELECT least(floor(stated * 10), 9)::int AS tenth, avg(stated)::float8 AS stated, count(*) AS findings,
+    count(*) FILTER (WHERE outcome IN ('fault_confirmed', 'other_fault')) AS confirmed
+FROM (
+    SELECT f.outcome, max(e.probability) AS stated
+    FROM finding AS f
+    JOIN ticket_evidence AS e USING (ticket_no)
+    WHERE e.kind = 'predicted' AND f.found_at > desk_now() - %(length)s AND f.found_at <= desk_now()
+    GROUP BY f.finding_no, f.outcome
+) AS labelled
+GROUP BY 1 ORDER BY 1;
+
+-- name: trust_backlog
+SELECT (SELECT count(*) FROM ticket WHERE state IN ('contacted', 'scheduled')) AS awaited,
+    (SELECT min(contacted_at) FROM ticket WHERE state IN ('contacted', 'scheduled')) AS oldest_at,
+    count(*) AS predictions,
+    count(*) FILTER (WHERE t.state = 'resolved') AS labelled,
+    count(*) FILTER (WHERE c.occurred_at + c.horizon_hours * interval '1 hour' < desk_now()
+        AND t.state IS DISTINCT FROM 'resolved') AS overdue
+FROM fault_case AS c
+LEFT JOIN ticket AS t USING (ticket_no)
+WHERE c.source = 'predicted' AND c.merged_into IS NULL
+    AND c.occurred_at > desk_now() - %(length)s AND c.occurred_at <= desk_now();
+
+-- name: quality_findings
+SELECT quality_finding_no, kind, scope, member, problem, devices, affected, rest_devices, rest_affected, q_value,
+    sentence, state, found_at
+FROM quality_finding
+ORDER BY state <> 'open', found_at DESC, quality_finding_no DESC
+LIMIT %(limit)s;
+
+-- name: engineers
+SELECT engineer, name, time_zone FROM engineer WHERE active ORDER BY name LIMIT 500;
+
+-- name: day_visits
+-- An engineer's visits of a day in their order, with what is needed at the door; no contact in it.
+SELECT v.work_order_no, v.ticket_no, v.state, v.starts_at, v.ends_at, v.overtime, v.device, v.user_id, v.problem,
+    v.severity, v.safety, v.likely_part, v.model, m.name AS model_name, v.family, v.gtin, v.serial, v.region, v.fails_by,
+    v.finding_no, f.meaning, f.likely_parts, n.outcome, u.locale,
+    (SELECT s.quantity FROM van_stock AS s WHERE s.engineer = v.engineer AND s.part = v.likely_part) AS in_van,
+    (SELECT p.name FROM part AS p WHERE p.part = v.likely_part) AS part_name
+FROM visit_card AS v
+JOIN ticket AS t USING (ticket_no)
+JOIN model AS m ON m.model = v.model
+JOIN app_user AS u ON u.user_id = v.user_id
+LEFT JOIN fault_definition AS f ON f.definition_no = t.definition_no
+LEFT JOIN finding AS n ON n.finding_no = v.finding_no
+WHERE v.engineer = %(engineer)s AND v.state IN ('booked', 'done')
+    AND v.starts_at >= %(start)s AND v.starts_at < %(end)s
+ORDER BY v.starts_at;
+
+-- name: work_order
+SELECT w.work_order_no, w.ticket_no, t.user_id, s.engineer
+FROM work_order AS w
+JOIN ticket AS t USING (ticket_no)
+LEFT JOIN visit_slot AS s ON s.work_order_no = w.work_order_no AND s.state = 'booked'
+WHERE w.work_order_no = %(work_order_no)s;

@@ -79,7 +79,7 @@ class Frame:
             with box("fc-nav", "nav").props(f'aria-label="{_("Screens")}"'):
                 for name, target, label in PLACES:
                     self._place(name, target, _(label), current=name == place)
-                ui.html(_more(place, self.visit), sanitize=False).classes("fc-menu")
+                ui.html(more(place, self.visit), sanitize=False).classes("fc-menu")
             self._who()
 
     def _place(self, name: str, target: str, label: str, *, current: bool) -> None:
@@ -87,7 +87,7 @@ class Frame:
         if current:
             link.props('aria-current="page"')
         with link:
-            ui.html(_icon(name), sanitize=False)
+            ui.html(icon(name), sanitize=False)
             text(label)
             if name == "queue":
                 self.open_tickets = text("", "count")
@@ -133,20 +133,20 @@ class Frame:
         self.clock.update()
 
 
-def _icon(name: str) -> str:
+def icon(name: str) -> str:
     return f'<svg viewBox="0 0 24 24" aria-hidden="true" {STROKE}>{ICONS[name]}</svg>'
 
 
-def _more(place: str, visit: Visit) -> str:
+def more(place: str, visit: Visit) -> str:
     """On a phone: the places that have no tab of their own, and what can be chosen."""
     links = "".join(
-        f'<a href="{target}"{" aria-current=page" if name == place else ""}>{_icon(name)}<span>{_(label)}</span></a>'
+        f'<a href="{target}"{" aria-current=page" if name == place else ""}>{icon(name)}<span>{_(label)}</span></a>'
         for name, target, label in PLACES
         if name in LATE
     )
     current = " here" if place in LATE else ""
     return (
-        f'<details><summary class="tab{current}">{_icon("more")}<span>{_("More")}</span></summary>'
+        f'<details><summary class="tab{current}">{icon("more")}<span>{_("More")}</span></summary>'
         f'<div class="sheet">{links}{preferences(visit)}</div></details>'
     )
 

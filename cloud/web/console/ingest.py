@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import structlog
+from nicegui import ui
 from nicegui.element import Element
+from nicegui.events import GenericEventArguments
 
 from cloud.web.board import Picture
 from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.parts import List, Row, box, text, time_cell
+from cloud.web.console.trust import tabs
 from cloud.web.console.words import N_, _, duration, figure, size
 from cloud.web.reads import ingest
 from cloud.web.reads.ingest import DeadLetter, Loss, Program
+from cloud.web.replaying import replay_letters
+
+log = structlog.get_logger()
 
 LETTER_COLUMNS = [
     {"key": "reason", "label": N_("Reason"), "css": "lead"},
@@ -20,6 +27,7 @@ LETTER_COLUMNS = [
     {"key": "times", "label": N_("Times"), "css": "right"},
     {"key": "replayed", "label": N_("Replayed"), "css": "hush"},
     {"key": "at", "label": N_("Received"), "css": "aside"},
+    {"key": "act", "label": N_("Again"), "css": ""},
 ]
 LOSS_COLUMNS = [
     {"key": "device", "label": N_("Device"), "css": "lead named"},
@@ -51,6 +59,7 @@ def _letter_row(letter: DeadLetter) -> Row:
             "times": {"text": f"{figure(letter.times)} ×"},
             "replayed": time_cell(letter.replayed_at),
             "at": time_cell(letter.last_received_at),
+            "act": {} if letter.replayed_at else {"kind": "button", "text": _("Replay")},
         },
     }
 
@@ -132,13 +141,29 @@ def _section(title: str, label: str, columns: list[dict[str, str]], empty: dict[
         return List(label, columns, empty)
 
 
+def _replaying(visit: Visit, letters: List) -> None:
+    async def again(event: GenericEventArguments) -> None:
+        number = int(str(event.args))
+        outcome = await replay_letters(visit.context.pool, [number])
+        if outcome.stored:
+            ui.notify(_("Read and stored."), type="positive")
+        else:
+            ui.notify(_("Still refused: it stays a dead letter."), type="warning")
+        log.info("dead_letter.replayed", number=number, stored=bool(outcome.stored), person=visit.operator)
+        letters.show([_letter_row(d) for d in await ingest.dead_letters(visit.context.pool, 50)])
+
+    letters.on("act", again)
+
+
 async def ingest_page(visit: Visit) -> None:
     """Build the page, and keep it current."""
-    async with framed(visit, "ingest", _("Ingest")) as frame:
+    async with framed(visit, "trust", _("Ingest")) as frame:
         frame.head(_("Ingest"), _("Whether readings arrive, what was lost on the way, and what could not be read"))
+        tabs("/ingest")
         figures = _Figures()
         with box("fc-stack"):
             letters = _section(_("Dead letters"), _("Dead letters"), LETTER_COLUMNS, NO_LETTERS)
+            _replaying(visit, letters)
             losses = _section(_("Loss ledger"), _("Losses"), LOSS_COLUMNS, NO_LOSSES)
             programs = _section(_("Programs"), _("Programs"), PROGRAM_COLUMNS, NO_PROGRAMS)
         drawn_at: list[datetime] = []

@@ -131,12 +131,15 @@ def _set(number: Element, around: Element, count: int) -> None:
     around.classes(add=None if count else "zero", remove="zero" if count else None)
 
 
-def chips(chosen: str, choices: dict[str, str], target: str) -> None:
-    """Filters that live in the URL."""
+def chips(chosen: str, choices: dict[str, str], target: str | Callable[[str], str]) -> None:
+    """Filters that live in the URL; `target` is its beginning, or makes it from a choice."""
     with box("fc-chips", "nav").props(f'aria-label="{_("Filter")}"'):
         for value, label in choices.items():
             link = box(tag="a")
-            link._props["href"] = target + value if value else target.removesuffix("&").partition("?")[0]
+            if callable(target):
+                link._props["href"] = target(value)
+            else:
+                link._props["href"] = target + value if value else target.removesuffix("&").partition("?")[0]
             if value == chosen:
                 link.props('aria-current="true"')
             with link:

@@ -8,8 +8,9 @@ from fastapi import FastAPI, Request
 from fastapi.staticfiles import StaticFiles
 from nicegui import ui
 
-from cloud.web.console import sign_in
+from cloud.web.console import day, sign_in
 from cloud.web.console.device import device_page, devices_page
+from cloud.web.console.fleet import fleet_page
 from cloud.web.console.frame import Visit, framed
 from cloud.web.console.ingest import ingest_page
 from cloud.web.console.language import dress, scheme_of
@@ -17,6 +18,7 @@ from cloud.web.console.live import live_page
 from cloud.web.console.parts import box, text
 from cloud.web.console.queue import queue_page
 from cloud.web.console.ticket import ticket_page
+from cloud.web.console.trust import trust_page
 from cloud.web.console.words import _
 from cloud.web.guard import Door
 from cloud.web.metrics import Metrics
@@ -27,6 +29,7 @@ ASSETS = Path(__file__).parent.parent / "static"
 def mount(app: FastAPI, door: Door, metrics: Metrics) -> None:
     """Put the console under `/` of the application, behind its API. Once a process."""
     app.include_router(sign_in.router(door, metrics))
+    app.include_router(day.router(lambda: not door.console_open))
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
 
     def visit(request: Request) -> Visit:
@@ -56,6 +59,14 @@ def mount(app: FastAPI, door: Door, metrics: Metrics) -> None:
         looks = visit(request)
         if not await device_page(looks, code.replace("\0", ""), span, fault):
             await _nothing(looks, "devices", _("There is no device {code}").format(code=code))
+
+    @ui.page("/fleet")
+    async def fleet(request: Request, by: str = "", span: str = "", problem: str = "") -> None:
+        await fleet_page(visit(request), by, span, problem.replace("\0", ""))
+
+    @ui.page("/trust")
+    async def trust(request: Request, span: str = "") -> None:
+        await trust_page(visit(request), span)
 
     @ui.page("/ingest")
     async def ingest(request: Request) -> None:
