@@ -55,6 +55,7 @@ class ChannelBank:
         self.alpha = alpha[:, None]
         self.white = alpha / (2.0 - alpha)  # variance of e_s when readings are independent
         self.capacity = 0
+        self.has_priors = False
         self.calls = 0
         self.count = np.zeros((0, width))
         self.mean = np.zeros((0, width))
@@ -107,11 +108,7 @@ class ChannelBank:
         """One sample of each of the devices ``rows`` (distinct).  ``values`` (n, C) are finite where
         ``seen``; ``cohort`` says which line of the cohort arrays each row belongs to."""
         count, mean, var = self.count[rows], self.mean[rows], self.var[rows]
-        pull = self.cohort_weight[cohort]
-        have = count + pull + 1e-12
-        centre = (count * mean + pull * self.cohort_mean[cohort]) / have
-        var_pull = np.minimum(pull, 30.0)
-        scale2 = (count * var + var_pull * self.cohort_var[cohort]) / (count + var_pull + 1e-12)
+        centre, scale2, have = self._shrunk(count, mean, var, cohort) if self.has_priors else (mean, var, count)
         scale = np.sqrt(scale2) + 1e-9 * np.abs(centre) + 1e-9
         z = (values - centre) / scale
         np.maximum(z, -15.0, out=z)
@@ -135,6 +132,15 @@ class ChannelBank:
             if mature.any():
                 self._pool(rows, smooth, q, mature)
         return BankReading(z, smooth, g, surprise, young)
+
+    def _shrunk(self, count: Floats, mean: Floats, var: Floats, cohort: Ints | int) -> tuple[Floats, Floats, Floats]:
+        """Baseline mean and variance shrunk towards the cohort, and the weight behind them."""
+        pull = self.cohort_weight[cohort]
+        have = count + pull
+        centre = (count * mean + pull * self.cohort_mean[cohort]) / (have + 1e-12)
+        var_pull = np.minimum(pull, 30.0)
+        scale2 = (count * var + var_pull * self.cohort_var[cohort]) / (count + var_pull + 1e-12)
+        return centre, scale2, have
 
     def residuals(self, row: int, scale: int) -> Floats:
         """Each channel of the device against what its other channels predict, in standard deviations."""
@@ -224,6 +230,7 @@ class ChannelBank:
             prior = self._prior(members) or family
             if prior:
                 self.cohort_mean[cohort], self.cohort_var[cohort], self.cohort_weight[cohort] = prior
+        self.has_priors = bool(self.cohort_weight.any())
 
     def _prior(self, members: Ints) -> tuple[Floats, Floats, Floats] | None:
         if len(members) < 3:

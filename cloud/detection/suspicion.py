@@ -94,9 +94,9 @@ class Suspicions:
         source it is (-1 = ``known``)."""
         probability = known.copy()
         source = np.full(len(known), -1)
-        for k, platt in enumerate(self.platt):
+        for k, (platt, top) in enumerate(zip(self.platt, statistics.max(axis=0).tolist(), strict=True)):
             u = statistics[:, k]
-            if u.max() > QUIET:
+            if top > QUIET:
                 p = np.where(u > QUIET, platt.probability(u), 0.0)
                 source[p > probability] = k
                 np.maximum(probability, p, out=probability)
