@@ -9,22 +9,15 @@ app = typer.Typer(help="The service desk.")
 
 @app.command()
 def desk() -> None:
-    """Join faults with their four codes, raise tickets, retract wrong ones. Settings: FIRSTCALL_DESK_*."""
+    """Join faults with their four codes, raise tickets, reach customers, send engineers. Stops on Ctrl-C or SIGTERM."""
     import asyncio
-    import signal
 
     from cloud.db.settings import DatabaseSettings
-    from cloud.desk.service import Desk
-    from cloud.desk.settings import DeskSettings
+    from cloud.desk.program import run
+    from cloud.running import until_stopped
 
-    async def run() -> None:
-        program = Desk(DeskSettings(), DatabaseSettings())
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(sign, program.stop)
-        await program.run()
-
-    asyncio.run(run())
+    database = DatabaseSettings()
+    asyncio.run(until_stopped(lambda stop: run(database, stop)))
 
 
 @app.command()
