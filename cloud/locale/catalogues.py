@@ -1,6 +1,6 @@
 """Words by locale: sentences from gettext catalogues, texts that the database keeps by language, dates, lists.
 
-A catalogue is `<language>/LC_MESSAGES/firstcall.po`; the English sentence in the code is its key, so that English is
+A catalogue is `<language>/LC_MESSAGES/<domain>.po`; the English sentence in the code is its key, so that English is
 what is shown where a translation is missing. Catalogues are read from their sources, once a process.
 """
 
@@ -33,7 +33,7 @@ def languages() -> tuple[str, ...]:
 
 
 @cache
-def words(locale: str) -> Words:
+def words(locale: str, domain: str = DOMAIN) -> Words:
     """The words of a locale such as en, zh or zh-CN; of the nearest language that there is."""
     try:
         parsed = Locale.parse(locale.replace("-", "_"))
@@ -41,19 +41,19 @@ def words(locale: str) -> Words:
         parsed = Locale.parse(FALLBACK)
     language = next((n for n in (str(parsed), parsed.language) if n in languages()), FALLBACK)
     return Words(
-        parsed if parsed.language == language.partition("_")[0] else Locale.parse(FALLBACK), _catalogue(language)
+        parsed if parsed.language == language.partition("_")[0] else Locale.parse(FALLBACK), _catalogue(language, domain)
     )
 
 
 @cache
-def _catalogue(language: str) -> Translations:
-    source = files("cloud.locale").joinpath(language, "LC_MESSAGES", f"{DOMAIN}.po")
+def _catalogue(language: str, domain: str) -> Translations:
+    source = files("cloud.locale").joinpath(language, "LC_MESSAGES", f"{domain}.po")
     with source.open("rb") as file:
-        catalogue = read_po(file, locale=language, domain=DOMAIN)
+        catalogue = read_po(file, locale=language, domain=domain)
     compiled = BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)
-    return Translations(compiled, domain=DOMAIN)
+    return Translations(compiled, domain=domain)
 
 
 class Words:

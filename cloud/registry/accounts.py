@@ -1,8 +1,8 @@
 """One account wherever a person comes from: entries with the same verified contact are one user.
 
-A merge is a row that says "this entry belongs to that one". Bindings, tickets, consents and contacts stay with the entry
-under which they were written, and are read for all members of an account; so that undoing a merge restores what was.
-The account is named by the entry at the root. Each function is one transaction (a savepoint within a caller's).
+A merge is a row that says "this entry belongs to that one". Bindings, tickets, consents and contacts stay with the
+entry under which they were written, and are read for all members of an account; so that undoing a merge restores what
+was. The account is named by the entry at the root. Each function is one transaction (a savepoint within a caller's).
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ async def members(connection: Connection, user_id: str) -> tuple[str, ...]:
 
 
 async def erase(connection: Connection, user_id: str, *, person: str, purpose: str) -> tuple[str, ...]:
-    """Erase every entry of an account: keys, contacts, bindings, handles; see people.erase_user. Returns the entries."""
+    """Erase every entry of an account (see people.erase_user), and what led to it; returns the entries."""
     async with connection.transaction():
         entries = await members(connection, user_id)
         for entry in entries:

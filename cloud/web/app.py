@@ -13,6 +13,7 @@ from cloud.registry.settings import RegistrySettings
 from cloud.web import problems
 from cloud.web.api import devices, faults, findings, health, ingest, predictions, reference, stream, tickets, users
 from cloud.web.context import open_context
+from cloud.web.customer.mount import mount as mount_customer_pages
 from cloud.web.guard import Door, Guard
 from cloud.web.metrics import Measured, Metrics
 from cloud.web.settings import WebSettings
@@ -61,6 +62,7 @@ def create_app(settings: WebSettings, database: DatabaseSettings, *, console: bo
     app.include_router(_version_1())
     app.include_router(health.router)
     app.include_router(reference.router)
+    mount_customer_pages(app, key)
     if console:
         from cloud.web.console import pages  # noqa: PLC0415 - NiceGUI takes a second to import, the API alone needs none
 

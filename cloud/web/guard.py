@@ -22,7 +22,7 @@ from cloud.web import problems, sessions
 from cloud.web.settings import WebSettings, is_loopback
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-PUBLIC = ("/health", "/sign-in", "/assets/", "/_nicegui/", "/favicon.ico")
+PUBLIC = ("/health", "/sign-in", "/assets/", "/_nicegui/", "/favicon.ico", "/01/", "/c/", "/a/")
 MACHINES = ("/api/", "/metrics")
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 

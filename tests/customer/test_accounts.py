@@ -139,8 +139,10 @@ def test_accounts_are_the_components_of_the_merges_in_force_and_undoing_all_rest
 async def _play(url: str, moves: list[tuple[str, int, int]]) -> None:
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         users = [await people.add_user(connection) for _ in range(USERS)]
-        await connection.execute("INSERT INTO consent (user_id, channel, granted, source) SELECT unnest(%s::text[]), 'email', true, 't'",
-                                 [users])  # fmt: skip
+        await connection.execute(
+            "INSERT INTO consent (user_id, channel, granted, source) SELECT unnest(%s::text[]), 'email', true, 't'",
+            [users],
+        )
         before = await _held(connection, users)
         edges: dict[int, tuple[str, str]] = {}
         for move, one, other in moves:
