@@ -9,12 +9,13 @@ machine, the plot to ``docs/images/open-benchmark.png``; ``--fast`` and ``--no-w
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +59,7 @@ def engine_settings(**changes: Any) -> EngineSettings:
 class Diary:
     """What an entry stated at the end of each day, float32, and progress on the terminal."""
 
-    def __init__(self, entries: Sequence[EngineEntry], days: int, title: str, records: Callable[[], int]) -> None:
+    def __init__(self, entries: Sequence[EngineEntry], days: int, title: str) -> None:
         self.entries = list(entries)
         self.days = days
         self.title = title
@@ -93,7 +94,7 @@ def contest(world: World, appliances: Sequence[Appliance], period_s: float, sett
         "static limits": (StaticLimits(), LIMITS),
         "static limits, own centre": (StaticLimits(own_centre=True), LIMITS),
     }
-    diary = Diary([entry], days, "open benchmark", lambda: 0)
+    diary = Diary([entry], days, "open benchmark")
     began = time.process_time()
     courses = run(
         fleet,
@@ -144,7 +145,7 @@ def _hindsight(appliances: Sequence[Appliance], course: Course, span: Span) -> t
 def _quarters(appliances: Sequence[Appliance], course: Course, span: Span) -> list[dict[str, Any]]:
     edges = np.linspace(span.start, span.end, 5)
     out = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in itertools.pairwise(edges):
         part = precision(appliances, course.calls, start, end)
         out.append({"calls": part.calls, "right": part.right})
     return out
@@ -158,7 +159,7 @@ def _count(words: Any) -> dict[str, int]:
 
 
 def firmware_trial(seed: int, appliances: int, days: int, period_s: float) -> dict[str, Any]:
-    """A revised firmware comes to all devices of four families at once; a twin frozen before shows what learning is worth.
+    """A revised firmware comes to every device at once; a twin frozen before it shows what learning is worth.
 
     Failure rates are tripled and the budget is tenfold, so that there are calls enough to speak of precision.
     """
@@ -170,7 +171,7 @@ def firmware_trial(seed: int, appliances: int, days: int, period_s: float) -> di
     settings = engine_settings(false_call_budget=10 * BUDGET / 1000.0 / MONTHS_A_YEAR)
     entry = EngineEntry([a.device for a in fleet_of], settings, DETECTOR_SEED)
     twin = _Twin(entry)
-    diary = Diary([entry], days, "firmware", lambda: 0)
+    diary = Diary([entry], days, "firmware")
     pages = np.full((days, appliances), np.nan, np.float32)
 
     def after(number: int, day: Day) -> None:

@@ -26,8 +26,8 @@ class Habits:
     """How labels come about. All [K].
 
     visit_days: median days from a call to the visit's verdict, log-normal with ``visit_spread``. wrong: share of
-    verdicts of visits that say the opposite of the truth, and of failures that name another part. reported: share of noticed
-    failures that reach whoever teaches the detector. quiet_days: a device is called at most once in so long.
+    visits' verdicts that say the opposite of the truth, and of failures that name no part that exists. reported: share
+    of noticed failures that reach whoever teaches the detector. quiet_days: a device is called once in so long.
     """
 
     visit_days: float = 2.5
