@@ -12,6 +12,7 @@ from cloud.db.settings import DatabaseSettings
 from cloud.registry.settings import RegistrySettings
 from cloud.web import problems
 from cloud.web.api import devices, faults, findings, health, ingest, predictions, reference, stream, tickets, users
+from cloud.web.auth import sign_in
 from cloud.web.context import open_context
 from cloud.web.customer.mount import mount as mount_customer_pages
 from cloud.web.guard import Door, Guard
@@ -40,7 +41,7 @@ def create_app(settings: WebSettings, database: DatabaseSettings, *, console: bo
     metrics = Metrics()
     master_key = RegistrySettings().load_master_key()
     key = settings.session_secret.get_secret_value().encode() if settings.session_secret else secrets.token_bytes(32)
-    door = Door(settings, key)
+    door = Door(settings)
 
     @asynccontextmanager
     async def lifespan(running: FastAPI) -> AsyncIterator[None]:
@@ -63,6 +64,7 @@ def create_app(settings: WebSettings, database: DatabaseSettings, *, console: bo
     app.include_router(health.router)
     app.include_router(reference.router)
     mount_customer_pages(app, key)
+    app.include_router(sign_in.router(door, metrics))
     if console:
         from cloud.web.console import pages  # noqa: PLC0415 - NiceGUI takes a second to import, the API alone needs none
 

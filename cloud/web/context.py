@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import Request
 
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
 from cloud.registry.keys import MasterKey
+from cloud.web.auth.identity import Identity
 from cloud.web.board import Board
 from cloud.web.metrics import Metrics
 from cloud.web.notices import Notices
@@ -59,9 +60,17 @@ async def open_context(
 
 
 def context_of(request: Request) -> WebContext:
-    """The running program's parts, for a route."""
+    """The running program's parts, for a route. While a request changes something, all of it happens on its one
+    connection (cloud/web/api/changing.py)."""
     context: WebContext = request.app.state.context
-    return context
+    one_connection = getattr(request.state, "one_connection", None)
+    return context if one_connection is None else replace(context, pool=one_connection)
+
+
+def identity_of(request: Request) -> Identity:
+    """Who asks, as the guard found it."""
+    identity: Identity = request.state.identity
+    return identity
 
 
 def operator_of(request: Request) -> str:

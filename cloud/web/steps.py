@@ -12,6 +12,8 @@ from cloud.db.pool import Pool
 from cloud.desk import tickets
 from cloud.desk.errors import DeskError, NoSuchTicket, TicketChanged
 from cloud.desk.tickets import Connection, Finding
+from cloud.web.auth.changes import changing
+from cloud.web.auth.permissions import Permission
 from cloud.web.problems import Problem, conflict, not_found, unprocessable
 
 Move = Literal["confirmed", "contacted"]
@@ -26,10 +28,10 @@ class Actor:
 
 
 @asynccontextmanager
-async def _desk(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection for the desk; what it refuses becomes a problem."""
+async def _desk(pool: Pool, permission: Permission) -> AsyncIterator[Connection]:
+    """A connection for the desk, for somebody who may do this; what the desk refuses becomes a problem."""
     try:
-        async with pool.connection() as connection:
+        async with changing(pool, permission) as connection:
             yield connection
     except NoSuchTicket as error:
         raise Problem(404, "not-found", str(error)) from error
@@ -41,8 +43,10 @@ async def _desk(pool: Pool) -> AsyncIterator[Connection]:
 
 async def move(pool: Pool, ticket_no: int, to_state: Move, actor: Actor, *, reason: str = "") -> None:
     """Confirm the fault, or write down that the customer was contacted."""
-    take = tickets.confirm if to_state == "confirmed" else tickets.contact
-    async with _desk(pool) as desk:
+    take, needs = (
+        (tickets.confirm, Permission.CONFIRM) if to_state == "confirmed" else (tickets.contact, Permission.CONTACT)
+    )
+    async with _desk(pool, needs) as desk:
         await take(desk, ticket_no, actor.person, reason.strip(), version=actor.version)
 
 
@@ -50,26 +54,26 @@ async def dismiss(pool: Pool, ticket_no: int, reason: str, actor: Actor) -> None
     """There is nothing to do, for a reason."""
     if not reason.strip():
         raise unprocessable("say why there is nothing to do")
-    async with _desk(pool) as desk:
+    async with _desk(pool, Permission.DISMISS) as desk:
         await tickets.dismiss(desk, ticket_no, actor.person, reason.strip(), version=actor.version)
 
 
 async def schedule(pool: Pool, ticket_no: int, at: datetime, actor: Actor) -> None:
     """Agree on a visit."""
-    async with _desk(pool) as desk:
+    async with _desk(pool, Permission.SCHEDULE) as desk:
         await tickets.schedule(desk, ticket_no, actor.person, at, version=actor.version)
 
 
 async def resolve(pool: Pool, ticket_no: int, finding: Finding, actor: Actor) -> None:
     """Close with what was found: the detector's label."""
-    async with _desk(pool) as desk:
+    async with _desk(pool, Permission.RESOLVE) as desk:
         await tickets.resolve(desk, ticket_no, actor.person, finding, version=actor.version)
 
 
 async def report_failure(pool: Pool, device: str, finding: Finding, person: str) -> int:
     """A failure that no ticket foresaw; returns the finding's number."""
     try:
-        async with _desk(pool) as desk:
+        async with _desk(pool, Permission.REPORT) as desk:
             return await tickets.report_failure(desk, device, person, finding)
     except Problem as problem:
         if problem.status == 409:

@@ -8,18 +8,21 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from cloud.web import cursors, problems
+from cloud.web.api.allowing import allowed
 from cloud.web.api.parameters import Beginning, Channels, Context, Cursor, Instant, Limit, ModelCode, position
+from cloud.web.auth.permissions import Permission
 from cloud.web.cursors import Page
 from cloud.web.reads import devices, series
 from cloud.web.reads.devices import Device, DeviceRow
 from cloud.web.reads.series import Channel, Series
 
-router = APIRouter(prefix="/devices", tags=["devices"])
+router = APIRouter(prefix="/devices", tags=["devices"], dependencies=[allowed(Permission.LOOK)])
+ONE = problems.documented(401, 403, 404, 422, 429, 503)
 KIND = "devices"
 DevicePath = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="Device code.", examples=["washer-0042"])]
 
 
-@router.get("", summary="List devices", responses=problems.documented(400, 401, 422, 503))
+@router.get("", summary="List devices", responses=problems.documented(400, 401, 403, 429, 422, 503))
 async def list_devices(
     *,
     context: Context,
@@ -38,7 +41,7 @@ async def list_devices(
     return Page(items=items, next=following)
 
 
-@router.get("/{device}", summary="Get one device", responses=problems.documented(401, 404, 422, 503))
+@router.get("/{device}", summary="Get one device", responses=ONE)
 async def get_device(context: Context, device: DevicePath) -> Device:
     """One device with its four codes: itself, its product, its user (pseudonymous) and its faults."""
     found = await devices.get(context.pool, device)
@@ -47,14 +50,16 @@ async def get_device(context: Context, device: DevicePath) -> Device:
     return found
 
 
-@router.get("/{device}/channels", summary="Channels of a device", responses=problems.documented(401, 404, 422, 503))
+@router.get("/{device}/channels", summary="Channels of a device", responses=ONE)
 async def device_channels(context: Context, device: DevicePath) -> list[Channel]:
     """All channels that the device ever declared."""
     return await series.channels(context.pool, await _number(context, device))
 
 
 @router.get(
-    "/{device}/series", summary="Channels of a device over a span", responses=problems.documented(401, 404, 422, 503)
+    "/{device}/series",
+    summary="Channels of a device over a span",
+    responses=ONE,
 )
 async def device_series(
     *,

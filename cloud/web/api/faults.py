@@ -8,17 +8,20 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from cloud.web import cursors, problems
+from cloud.web.api.allowing import allowed
 from cloud.web.api.parameters import LARGEST, Channels, Context, Cursor, DeviceCode, Instant, Limit, ModelCode, position
+from cloud.web.auth.permissions import Permission
 from cloud.web.cursors import Page
 from cloud.web.reads import devices, faults, series
 from cloud.web.reads.faults import Fault, FaultFilter, Severity, Source
 from cloud.web.reads.series import Series
 
-router = APIRouter(prefix="/faults", tags=["faults"])
+router = APIRouter(prefix="/faults", tags=["faults"], dependencies=[allowed(Permission.LOOK)])
+ONE = problems.documented(401, 403, 404, 422, 429, 503)
 KIND = "faults"
 
 
-@router.get("", summary="List faults", responses=problems.documented(400, 401, 422, 503))
+@router.get("", summary="List faults", responses=problems.documented(400, 401, 403, 429, 422, 503))
 async def list_faults(
     *,
     context: Context,
@@ -56,13 +59,13 @@ async def list_faults(
 Number = Annotated[int, Path(ge=1, le=LARGEST, description="The case's number.")]
 
 
-@router.get("/{case_no}", summary="Get one fault", responses=problems.documented(401, 404, 422, 503))
+@router.get("/{case_no}", summary="Get one fault", responses=ONE)
 async def get_fault(context: Context, case_no: Number) -> Fault:
     """One fault with its four codes."""
     return await _fault(context, case_no)
 
 
-@router.get("/{case_no}/series", summary="Channels around a fault", responses=problems.documented(401, 404, 422, 503))
+@router.get("/{case_no}/series", summary="Channels around a fault", responses=ONE)
 async def fault_series(
     *,
     context: Context,

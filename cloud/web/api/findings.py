@@ -9,17 +9,22 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from cloud.web import cursors, problems, steps
+from cloud.web.api.allowing import allowed
+from cloud.web.api.changing import IdempotentRoute
 from cloud.web.api.parameters import LARGEST, Context, Cursor, DeviceCode, Limit, Operator, person, position
 from cloud.web.api.tickets import FindingBody
+from cloud.web.auth.permissions import Permission
 from cloud.web.cursors import Page
 from cloud.web.reads import tickets
 from cloud.web.reads.tickets import Finding
 
-router = APIRouter(prefix="/findings", tags=["findings"])
+router = APIRouter(
+    prefix="/findings", tags=["findings"], route_class=IdempotentRoute, dependencies=[allowed(Permission.LOOK)]
+)
 KIND = "findings"
 
 
-@router.get("", summary="List findings", responses=problems.documented(400, 401, 422, 503))
+@router.get("", summary="List findings", responses=problems.documented(400, 401, 403, 422, 429, 503))
 async def list_findings(
     *,
     context: Context,
@@ -42,7 +47,11 @@ class FailureBody(FindingBody):
 
 
 @router.post(
-    "", summary="Report a failure", status_code=201, responses=problems.documented(401, 403, 404, 409, 422, 503)
+    "",
+    summary="Report a failure",
+    status_code=201,
+    responses=problems.documented(400, 401, 403, 404, 409, 422, 429, 503),
+    dependencies=[allowed(Permission.REPORT)],
 )
 async def report_failure(context: Context, request: Request, operator: Operator, body: FailureBody) -> Finding:
     """A finding without a ticket: it teaches the detector what it missed. With a ticket, resolve the ticket instead."""

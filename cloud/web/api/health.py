@@ -10,7 +10,9 @@ from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 
 from cloud.web import problems
+from cloud.web.api.allowing import allowed
 from cloud.web.api.parameters import Context
+from cloud.web.auth.permissions import Permission
 from cloud.web.metrics import families
 from cloud.web.reads import devices, faults, ingest, tickets
 
@@ -67,7 +69,9 @@ async def _metrics(context: Context) -> bytes:
     )
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get(
+    "/metrics", summary="Prometheus metrics", response_class=Response, dependencies=[allowed(Permission.METRICS)]
+)
 async def metrics(text: Annotated[bytes, Depends(_metrics)]) -> Response:
     """Lag, losses, dead letters, faults, tickets, each program's counters, and this program's own."""
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

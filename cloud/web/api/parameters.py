@@ -9,7 +9,7 @@ from fastapi import Depends, Query, Request
 from pydantic import AwareDatetime, StringConstraints
 
 from cloud.web import cursors, problems
-from cloud.web.context import WebContext, context_of, operator_of
+from cloud.web.context import WebContext, context_of, identity_of, operator_of
 
 K = TypeVar("K", datetime, float, str)
 
@@ -43,13 +43,13 @@ def position(kind: str, cursor: str | None, shape: type[K]) -> tuple[K, int] | N
 
 
 def person(request: Request, operator: Operator, who: str | None) -> str:
-    """In whose name a step is taken: a signed-in operator's own, or whom a program or an open console names."""
+    """In whose name a step is taken: a signed-in person's own, or whom a program or an open console names."""
     named = (who or "").strip()
-    settings = context_of(request).settings
-    if operator != "api" and settings.operator_password is not None:
+    identity = identity_of(request)
+    if identity.kind == "person":
         if named and named != operator:
             raise problems.Problem(403, "not-you", f"you are signed in as {operator}; a step is taken in your own name")
         return operator
-    if not named and operator == "api":
+    if not named and identity.kind == "client":
         raise problems.unprocessable("say in `who` for which person this step is taken")
     return named or operator

@@ -9,11 +9,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from cloud.web import problems
+from cloud.web.api.allowing import allowed
 from cloud.web.api.parameters import Context
+from cloud.web.auth.permissions import Permission
 from cloud.web.board import Picture
 from cloud.web.context import WebContext
 
-router = APIRouter(tags=["stream"])
+router = APIRouter(tags=["stream"], dependencies=[allowed(Permission.LOOK)])
 HEARTBEAT_S = 15.0
 Seen = Mapping[tuple[str, int], BaseModel]
 

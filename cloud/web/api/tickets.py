@@ -12,14 +12,19 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from cloud.desk.tickets import Finding as DeskFinding
 from cloud.desk.tickets import Outcome as DeskOutcome
 from cloud.web import cursors, problems, steps
+from cloud.web.api.allowing import allowed
+from cloud.web.api.changing import IdempotentRoute
 from cloud.web.api.parameters import LARGEST, Context, Cursor, DeviceCode, Limit, Operator, person, position
+from cloud.web.auth.permissions import Permission
 from cloud.web.cursors import Page
 from cloud.web.reads import tickets
 from cloud.web.reads.faults import Severity
 from cloud.web.reads.tickets import Outcome, State, Ticket, TicketFile, TicketFilter
 from cloud.web.steps import Actor
 
-router = APIRouter(prefix="/tickets", tags=["tickets"])
+router = APIRouter(
+    prefix="/tickets", tags=["tickets"], route_class=IdempotentRoute, dependencies=[allowed(Permission.LOOK)]
+)
 BY_VALUE, BY_TIME = "tickets by value", "tickets by time"
 TicketNo = Annotated[int, Path(ge=1, le=LARGEST, description="The ticket's number.")]
 IfMatch = Annotated[
@@ -28,7 +33,7 @@ IfMatch = Annotated[
 ]
 Line = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
-STEP_PROBLEMS = problems.documented(401, 403, 404, 409, 412, 422, 503)
+STEP_PROBLEMS = problems.documented(400, 401, 403, 404, 409, 412, 422, 429, 503)
 
 
 class WhoBody(BaseModel):
@@ -87,7 +92,7 @@ class FindingBody(WhoBody):
         )
 
 
-@router.get("", summary="List tickets", responses=problems.documented(400, 401, 422, 503))
+@router.get("", summary="List tickets", responses=problems.documented(400, 401, 403, 422, 429, 503))
 async def list_tickets(
     *,
     context: Context,
@@ -112,7 +117,7 @@ async def list_tickets(
     return Page(items=items, next=following)
 
 
-@router.get("/{ticket_no}", summary="Get one ticket", responses=problems.documented(401, 404, 422, 503))
+@router.get("/{ticket_no}", summary="Get one ticket", responses=problems.documented(401, 403, 404, 422, 429, 503))
 async def get_ticket(context: Context, ticket_no: TicketNo, response: Response) -> TicketFile:
     """One ticket with its four codes, evidence, history and finding."""
     return await _answer(context, ticket_no, response)
@@ -138,21 +143,36 @@ def _stance(request: Request, operator: Operator, if_match: IfMatch = None) -> S
 Who = Annotated[Stance, Depends(_stance)]
 
 
-@router.post("/{ticket_no}/confirm", summary="Confirm the fault", responses=STEP_PROBLEMS)
+@router.post(
+    "/{ticket_no}/confirm",
+    summary="Confirm the fault",
+    responses=STEP_PROBLEMS,
+    dependencies=[allowed(Permission.CONFIRM)],
+)
 async def confirm(context: Context, ticket_no: TicketNo, body: StepBody, who: Who, response: Response) -> TicketFile:
     """proposed → confirmed."""
     await steps.move(context.pool, ticket_no, "confirmed", who.actor(body), reason=body.reason)
     return await _answer(context, ticket_no, response)
 
 
-@router.post("/{ticket_no}/contact", summary="The customer was contacted", responses=STEP_PROBLEMS)
+@router.post(
+    "/{ticket_no}/contact",
+    summary="The customer was contacted",
+    responses=STEP_PROBLEMS,
+    dependencies=[allowed(Permission.CONTACT)],
+)
 async def contact(context: Context, ticket_no: TicketNo, body: StepBody, who: Who, response: Response) -> TicketFile:
     """confirmed → contacted; scheduled → contacted when the visit fell through. Refused for a former owner."""
     await steps.move(context.pool, ticket_no, "contacted", who.actor(body), reason=body.reason)
     return await _answer(context, ticket_no, response)
 
 
-@router.post("/{ticket_no}/schedule", summary="Agree on a visit", responses=STEP_PROBLEMS)
+@router.post(
+    "/{ticket_no}/schedule",
+    summary="Agree on a visit",
+    responses=STEP_PROBLEMS,
+    dependencies=[allowed(Permission.SCHEDULE)],
+)
 async def schedule(
     context: Context, ticket_no: TicketNo, body: ScheduleBody, who: Who, response: Response
 ) -> TicketFile:
@@ -161,14 +181,21 @@ async def schedule(
     return await _answer(context, ticket_no, response)
 
 
-@router.post("/{ticket_no}/resolve", summary="Close with a finding", responses=STEP_PROBLEMS)
+@router.post(
+    "/{ticket_no}/resolve",
+    summary="Close with a finding",
+    responses=STEP_PROBLEMS,
+    dependencies=[allowed(Permission.RESOLVE)],
+)
 async def resolve(context: Context, ticket_no: TicketNo, body: FindingBody, who: Who, response: Response) -> TicketFile:
     """contacted or scheduled → resolved. The finding goes to the detector as its label."""
     await steps.resolve(context.pool, ticket_no, body.finding(), who.actor(body))
     return await _answer(context, ticket_no, response)
 
 
-@router.post("/{ticket_no}/dismiss", summary="Dismiss", responses=STEP_PROBLEMS)
+@router.post(
+    "/{ticket_no}/dismiss", summary="Dismiss", responses=STEP_PROBLEMS, dependencies=[allowed(Permission.DISMISS)]
+)
 async def dismiss(context: Context, ticket_no: TicketNo, body: DismissBody, who: Who, response: Response) -> TicketFile:
     """Any open state → dismissed, with a reason."""
     await steps.dismiss(context.pool, ticket_no, body.reason, who.actor(body))

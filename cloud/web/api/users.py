@@ -8,9 +8,11 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from cloud.web import personal, problems
+from cloud.web.api.allowing import allowed_later
+from cloud.web.api.changing import ChangingRoute
 from cloud.web.api.parameters import Context, Operator, person
 
-router = APIRouter(prefix="/users", tags=["users"])
+router = APIRouter(prefix="/users", tags=["users"], route_class=ChangingRoute)
 UserCode = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="User code.")]
 
 
@@ -36,7 +38,8 @@ class Contacts(BaseModel):
 @router.post(
     "/{user_id}/contact-looks",
     summary="Look at a user's contacts",
-    responses=problems.documented(401, 403, 404, 409, 422, 503),
+    responses=problems.documented(401, 403, 404, 409, 422, 429, 503),
+    dependencies=[allowed_later("personal.look: depends on the visits of whoever asks")],
 )
 async def look(context: Context, request: Request, operator: Operator, user_id: UserCode, body: LookBody) -> Contacts:
     """Name, phone, e-mail and address of a user. The look is logged with who and what for, before anything is read."""

@@ -28,7 +28,6 @@ ASSETS = Path(__file__).parent.parent / "static"
 
 def mount(app: FastAPI, door: Door, metrics: Metrics) -> None:
     """Put the console under `/` of the application, behind its API. Once a process."""
-    app.include_router(sign_in.router(door, metrics))
     app.include_router(day.router(lambda: not door.console_open))
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
 
