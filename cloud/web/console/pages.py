@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.staticfiles import StaticFiles
 from nicegui import ui
 
-from cloud.web.console import day, sign_in
+from cloud.web.console import day
 from cloud.web.console.device import device_page, devices_page
 from cloud.web.console.fleet import fleet_page
 from cloud.web.console.frame import Visit, framed
@@ -40,8 +40,8 @@ def mount(app: FastAPI, door: Door, metrics: Metrics) -> None:
         await live_page(visit(request), show, severity)
 
     @ui.page("/queue")
-    async def queue(request: Request, state: str = "", severity: str = "") -> None:
-        await queue_page(visit(request), state, severity)
+    async def queue(request: Request, state: str = "", severity: str = "", late: str = "") -> None:
+        await queue_page(visit(request), state, severity, late == "1")
 
     @ui.page("/tickets/{ticket_no}")
     async def ticket(request: Request, ticket_no: int) -> None:
