@@ -1,12 +1,12 @@
-"""What the detector costs: CPU a record of eight channels, state a device, checkpoints, replay (docs/detection-speed.md).
+"""What the detector costs: CPU a record of eight channels, state a device, checkpoints (docs/detection-speed.md).
 
-    python -m benchmarks.bench_detection_speed [--devices 1000 10000 100000] [--records 3000000] [--no-write] [--profile]
+    python -m benchmarks.bench_detection_speed [--devices 1000 10000 100000] [--records 3000000] [--profile]
 
 Engine alone: blocks of one record a device.  Service path: stored frames of twelve samples at five seconds through
 intake, engine and alarms, as ``firstcall detect`` runs them, without the database.  Readings are noise about each
-device's own level with a slow daily swing; one device in fifty drifts away, so that what is done for suspicious devices is
-in the figure; outcomes are learnt as they come.  CPU is this process's own time (user and system), after a warm-up that
-every device needs before it has a baseline.  Results go to ``benchmarks/results/detection_speed.json``.
+device's own level with a slow daily swing; one device in fifty drifts away, so that what is done for suspicious
+devices is in the figure; outcomes are learnt as they come.  CPU is this process's own time (user and system), after a
+warm-up that every device needs before it has a baseline.  Results go to ``benchmarks/results/detection_speed.json``.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Readings:
         self.common = self.rng.normal(0.0, 1.0, (len(CHANNELS),))
 
     def at(self, instant: float, drift: float) -> NDArray[np.float64]:
-        """Shape (devices, channels) at event time ``instant``; drifting devices are ``drift`` sigma off on one channel."""
+        """Shape (devices, channels) at event time ``instant``; drifting ones are ``drift`` sigma off."""
         swing = np.sin(2.0 * np.pi * instant / 86400.0) * self.common
-        values = self.level + swing + self.rng.normal(0.0, 0.5, self.level.shape)
+        values: NDArray[np.float64] = self.level + swing + self.rng.normal(0.0, 0.5, self.level.shape)
         values[self.drifting, 0] += 0.5 * drift
         return values
 
@@ -202,7 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         service.append(service_path(devices, chosen.records))
         print(
             f"{devices:>8} {figures['us_a_record']:>11.2f} us {service[-1]['us_a_record']:>11.2f} us "
-            f"{service[-1]['records_a_second']:>11} {kept[-1]['bytes_a_device']:>10} B {kept[-1]['seconds_to_write']:>10.2f} s",
+            f"{service[-1]['records_a_second']:>11} {kept[-1]['bytes_a_device']:>10} B "
+            f"{kept[-1]['seconds_to_write']:>10.2f} s",
             flush=True,
         )
     month = 30 * 1440 * 10_000

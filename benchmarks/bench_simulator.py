@@ -29,6 +29,7 @@ from benchmarks.simulator.course import Course, run
 from benchmarks.simulator.entry import EngineEntry
 from benchmarks.simulator.figures import YEAR_S, by_kind, figures, within_budget
 from benchmarks.simulator.people import DAY_S, Habits
+from benchmarks.simulator.port import Answer, Detector, Label, Tick, nothing
 from cloud.detection.settings import EngineSettings
 from device_sim.failure.life import Span
 from device_sim.fleet.population import Appliance, FirmwareChange, World
@@ -88,7 +89,7 @@ def contest(world: World, appliances: Sequence[Appliance], period_s: float, sett
     names = [a.device for a in appliances]
     entry = EngineEntry(names, settings, DETECTOR_SEED)
     fleet = BulkFleet(world, appliances, period_s)
-    entrants = {
+    entrants: dict[str, tuple[Detector, Sequence[float]]] = {
         "engine": (entry, SCORES),
         "reported codes": (ReportedCodes(), tuple(range(1, len(CODE_RULES) + 1))),
         "static limits": (StaticLimits(), LIMITS),
@@ -223,25 +224,27 @@ def firmware_trial(seed: int, appliances: int, days: int, period_s: float) -> di
 
 
 class _Twin:
-    """A frozen copy that enters the race when ``begin`` is called."""
+    """A frozen copy of an entry, which enters the race when ``begin`` is called."""
 
     def __init__(self, original: EngineEntry) -> None:
         self.original = original
         self.entry: EngineEntry | None = None
 
     def begin(self) -> None:
+        """From now on."""
         self.entry = self.original.frozen()
 
-    def observe(self, tick: Any) -> Any:
-        from benchmarks.simulator.port import nothing
-
+    def observe(self, tick: Tick) -> Answer:
+        """See :class:`Detector`."""
         return self.entry.observe(tick) if self.entry is not None else nothing()
 
-    def learn(self, label: Any) -> None:
+    def learn(self, label: Label) -> None:
+        """A frozen copy only hears of replaced parts."""
         if self.entry is not None:
             self.entry.learn(label)
 
     def checks(self, at: float) -> Sequence[tuple[int, float]]:
+        """None."""
         return ()
 
 
@@ -265,9 +268,8 @@ def table(found: dict[str, Any]) -> str:
     def cell(value: Sequence[float], scale: float = 1.0, digits: int = 1) -> str:
         return f"{value[0] * scale:.{digits}f} [{value[1] * scale:.{digits}f}, {value[2] * scale:.{digits}f}]"
 
-    lines = [
-        f"{'':34}{'called first %':>20}{'with censoring %':>20}{'median lead h':>24}{'false/1000 y':>20}{'regret %':>22}"
-    ]
+    heads = ("called first %", "with censoring %", "median lead h", "false/1000 y", "regret %")
+    lines = [" " * 34 + "".join(f"{head:>{width}}" for head, width in zip(heads, (20, 20, 24, 20, 22), strict=True))]
     rows = {"engine, held online": found["engine_own_decision"]}
     rows |= {f"{name}, hindsight": held for name, held in found["at_same_budget"].items()}
     for name, held in rows.items():
@@ -364,9 +366,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             chosen.seed + 1, max(chosen.appliances // 5, 300), chosen.days, chosen.period
         )
         for name in ("live", "frozen"):
-            print(
-                f"firmware, {name}: {json.dumps({k: v for k, v in results['firmware'][name].items() if 'cal' not in k})}"
-            )
+            shown = {k: v for k, v in results["firmware"][name].items() if "calibration" not in k}
+            print(f"firmware, {name}: {json.dumps(shown)}")
         if not (chosen.fast or chosen.no_write):
             _write(target, results)
     return results

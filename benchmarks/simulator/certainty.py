@@ -36,7 +36,7 @@ def failing_within(appliances: Sequence[Appliance], span: Span, days: int, horiz
     return truth
 
 
-def calibration(stated: Floats, truth: Floats) -> dict[str, Any]:
+def calibration(stated: NDArray[np.floating[Any]], truth: Floats) -> dict[str, Any]:
     """ECE and Brier score of statements (days, devices) of which the truth is known."""
     known = np.isfinite(stated) & np.isfinite(truth)
     p, y = stated[known].astype(np.float64), truth[known] > 0
