@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -292,3 +293,10 @@ def test_a_frozen_copy_judges_and_learns_no_more() -> None:
     twin.learn(label)
     assert [family.failures_reported for family in twin.engine.families] == before
     assert np.array_equal(entry.stated, twin.stated, equal_nan=True)
+
+
+def test_the_documents_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "open-benchmark.md").read_text(encoding="utf-8")
+    example = text.split("```python\n")[1].split("```")[0]
+    exec(compile(example, "open-benchmark.md", "exec"), {})
+    assert "called_before_noticed" in capsys.readouterr().out
