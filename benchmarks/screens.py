@@ -2,8 +2,8 @@
 
     python -m benchmarks.screens            (embedded PostgreSQL; about a minute)
 
-Each read that a screen or an API list does is run several times; printed are median and slowest, in ms. Exits with 1
-when the slowest of any is above a second.
+Each read that a screen or an API list does is run several times; printed are median, 95th percentile and slowest, in
+ms. Exits with 1 when a 95th percentile is above a second, or above 300 ms for a person's profile.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -22,12 +21,27 @@ import psycopg
 from cloud.db.migrate import migrate
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
+from cloud.desk.dispatch.settings import DispatchSettings
 from cloud.engines.postgres import PostgresServer
-from cloud.web.reads import devices, faults, fleet, ingest, predictions, series, shelves, tickets, trust
+from cloud.web.reads import (
+    clocks,
+    customers,
+    devices,
+    faults,
+    fleet,
+    ingest,
+    predictions,
+    series,
+    service,
+    shelves,
+    tickets,
+    trust,
+)
 from cloud.web.reads.faults import FaultFilter
 from cloud.web.reads.tickets import TicketFilter
 
-DEVICES, CASES_A_DEVICE, RUNS, LIMIT_MS = 100_000, 10, 20, 1_000
+DEVICES, CASES_A_DEVICE, RUNS = 100_000, 10, 40
+LIMIT_MS, PROFILE_LIMIT_MS, PROFILE = 1_000, 300, "person's profile"
 GTIN = "06901234567014"
 
 # Foreign keys and triggers are off while it is filled: a million announcements would measure something else.
@@ -118,21 +132,34 @@ def reads(pool: Pool) -> dict[str, Callable[[], Awaitable[object]]]:
         "predictions": lambda: predictions.listed(pool, 51),
         "ingest": lambda: ingest.health(pool),
         "live: the shelf": lambda: shelves.standing(pool),
-        "fleet by family, 28 days": lambda: fleet.members(pool, "family", timedelta(28)),
-        "fleet by model, 90 days": lambda: fleet.members(pool, "model", timedelta(90)),
-        "fleet by lot, 28 days": lambda: fleet.members(pool, "lot", timedelta(28)),
-        "fleet by firmware, 28 days": lambda: fleet.members(pool, "firmware", timedelta(28)),
-        "fleet by region, 28 days": lambda: fleet.members(pool, "region", timedelta(28)),
-        "fleet by region, one fault": lambda: fleet.members(pool, "region", timedelta(28), "E1"),
-        "fleet: kinds of faults": lambda: fleet.problems(pool, timedelta(28)),
-        "trust, 90 days": lambda: trust.read(pool, timedelta(90)),
-        "trust, a year": lambda: trust.read(pool, timedelta(365)),
+        "fleet by family, 28 days": lambda: fleet.members(pool, "family", 28),
+        "fleet by model, 90 days": lambda: fleet.members(pool, "model", 90),
+        "fleet by lot, 28 days": lambda: fleet.members(pool, "lot", 28),
+        "fleet by firmware, 28 days": lambda: fleet.members(pool, "firmware", 28),
+        "fleet by region, 28 days": lambda: fleet.members(pool, "region", 28),
+        "fleet by region, one fault": lambda: fleet.members(pool, "region", 28, "E1"),
+        "fleet: kinds of faults": lambda: fleet.problems(pool, 28),
+        "trust, 90 days": lambda: trust.read(pool, 90),
+        PROFILE: lambda: customers.profile(pool, "u_77"),
+        "visits of a device": lambda: service.visits(pool, DEVICES // 2),
+        "storms": lambda: service.incidents(pool),
+        "service clocks of the queue": lambda: queue_clocks(pool),
+        "trust, a year": lambda: trust.read(pool, 365),
     }
 
 
+async def queue_clocks(pool: Pool) -> object:
+    """The queue with its clocks."""
+    rules = DispatchSettings()
+    shown = await tickets.by_value(pool, TicketFilter(), 200)
+    now = (await devices.clocks(pool)).desk_at
+    return await clocks.running(pool, shown, {"contact": rules.contact_hours, "visit": rules.visit_hours}, now)
+
+
 async def measure(url: str) -> float:
-    """Run and print them; returns the slowest in ms."""
-    slowest = 0.0
+    """Run and print them; returns the greatest 95th percentile in ms. The slowest is mostly the first: what takes long
+    to count is kept, and counted anew behind the readers (cloud/web/reads/snapshots.py)."""
+    worst = 0.0
     async with open_pool(DatabaseSettings(url=url), "bench") as pool:  # type: ignore[arg-type]
         for name, read in reads(pool).items():
             took = []
@@ -140,9 +167,11 @@ async def measure(url: str) -> float:
                 began = time.perf_counter()
                 await read()
                 took.append((time.perf_counter() - began) * 1000)
-            slowest = max(slowest, *took)
-            print(f"{name:30s} median {statistics.median(took):7.1f} ms   slowest {max(took):7.1f} ms")
-    return slowest
+            p95 = sorted(took)[int(0.95 * (RUNS - 1))]
+            limit = PROFILE_LIMIT_MS if name == PROFILE else LIMIT_MS
+            worst = max(worst, p95 * LIMIT_MS / limit)
+            print(f"{name:30s} median {statistics.median(took):7.1f} ms   p95 {p95:7.1f}   slowest {max(took):7.1f}")
+    return worst
 
 
 def main() -> int:

@@ -18,10 +18,11 @@ from psycopg_pool import PoolTimeout
 
 from cloud.db.pool import Pool
 from cloud.web.notices import CHANNELS, Notices
-from cloud.web.reads import devices, faults, ingest, shelves, tickets
+from cloud.web.reads import devices, faults, ingest, service, shelves, tickets
 from cloud.web.reads.devices import Clocks
 from cloud.web.reads.faults import Fault
 from cloud.web.reads.ingest import IngestHealth
+from cloud.web.reads.service import Incident
 from cloud.web.reads.shelves import Shelf
 from cloud.web.reads.tickets import Ticket, TicketFilter
 
@@ -46,6 +47,8 @@ class Picture:
     clocks: Clocks
     read_at: float
     shelves: tuple[Shelf, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    in_storms: frozenset[int] = frozenset()  # cases of `faults` that belong to one of the incidents
 
 
 @dataclass(slots=True, eq=False)
@@ -140,8 +143,13 @@ class Board:
         async with self._reading:
             health, clocks = await ingest.health(self._pool), await devices.clocks(self._pool)
             if self._picture is None or self._stale or changed & DESK:
+                newest = await faults.newest(self._pool, SHOWN)
+                storms = await service.incidents(self._pool)
+                numbers = [incident.incident_no for incident in storms]
                 self._picture = Picture(
-                    faults=tuple(await faults.newest(self._pool, SHOWN)),
+                    faults=tuple(newest),
+                    incidents=tuple(storms),
+                    in_storms=frozenset(await service.members(self._pool, numbers, [f.case_no for f in newest])),
                     tickets=tuple(await tickets.by_value(self._pool, TicketFilter(), SHOWN)),
                     moved=tuple(await tickets.moved(self._pool, SHOWN)),
                     standing=await faults.standing_by_severity(self._pool),

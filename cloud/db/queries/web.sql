@@ -331,19 +331,24 @@ LIMIT 2000;
 
 -- name: fleet_problems
 -- The faults of the last span by kind, with how many devices had each, and in the span before.
-SELECT problem, (array_agg(meaning) FILTER (WHERE meaning IS NOT NULL))[1] AS meaning,
-    max(severity)::text AS severity, sum(recent)::bigint AS devices, sum(before)::bigint AS devices_before
-FROM (
-    SELECT c.problem, c.definition_no, count(DISTINCT c.device_no) FILTER (WHERE c.occurred_at >= desk_now() - %(length)s) AS recent,
-        count(DISTINCT c.device_no) FILTER (WHERE c.occurred_at < desk_now() - %(length)s) AS before
+WITH once AS (
+    SELECT c.device_no, c.problem, bool_or(c.occurred_at >= (SELECT desk_now()) - %(length)s) AS recent,
+        bool_or(c.occurred_at < (SELECT desk_now()) - %(length)s) AS before
     FROM fault_case AS c
-    WHERE c.merged_into IS NULL AND c.occurred_at >= desk_now() - 2 * %(length)s::interval AND c.occurred_at < desk_now()
-    GROUP BY c.problem, c.definition_no
-) AS counted
-LEFT JOIN fault_definition USING (definition_no)
-GROUP BY problem
-ORDER BY devices DESC, problem
-LIMIT 40;
+    WHERE c.merged_into IS NULL AND c.occurred_at >= (SELECT desk_now()) - 2 * %(length)s::interval
+        AND c.occurred_at < (SELECT desk_now())
+    GROUP BY c.device_no, c.problem
+), counted AS (
+    SELECT problem, count(*) FILTER (WHERE recent) AS devices, count(*) FILTER (WHERE before) AS devices_before
+    FROM once GROUP BY problem ORDER BY 2 DESC, 1 LIMIT 40
+)
+SELECT n.problem, d.meaning, d.severity::text AS severity, n.devices, n.devices_before
+FROM counted AS n
+LEFT JOIN LATERAL (
+    SELECT f.meaning, f.severity FROM fault_definition AS f WHERE f.code = n.problem AND upper_inf(f.known)
+    ORDER BY f.severity DESC, f.definition_no LIMIT 1
+) AS d ON true
+ORDER BY n.devices DESC, n.problem;
 
 -- name: trust_faults
 -- Real faults that ended within the span: known by a finding that is not `no_fault_found`.
@@ -352,7 +357,7 @@ SELECT count(*) AS faults,
     count(*) FILTER (WHERE t.ticket_no IS NULL) AS unforeseen
 FROM finding AS f
 LEFT JOIN ticket AS t USING (ticket_no)
-WHERE f.outcome <> 'no_fault_found' AND f.found_at > desk_now() - %(length)s AND f.found_at <= desk_now();
+WHERE f.outcome <> 'no_fault_found' AND f.found_at > (SELECT desk_now()) - %(length)s AND f.found_at <= (SELECT desk_now());
 
 -- name: trust_leads
 -- Whole hours from the call to the moment when the customer noticed or the appliance failed; where neither happened
@@ -364,7 +369,7 @@ JOIN ticket AS t USING (ticket_no)
 CROSS JOIN LATERAL (
     SELECT CASE WHEN least(t.noticed_at, t.failed_at) > t.contacted_at THEN least(t.noticed_at, t.failed_at) END AS ended
 ) AS e
-WHERE f.outcome <> 'no_fault_found' AND f.found_at > desk_now() - %(length)s AND f.found_at <= desk_now()
+WHERE f.outcome <> 'no_fault_found' AND f.found_at > (SELECT desk_now()) - %(length)s AND f.found_at <= (SELECT desk_now())
     AND t.contacted_at < coalesce(t.noticed_at, 'infinity') AND t.contacted_at < coalesce(t.failed_at, 'infinity')
 GROUP BY 1, 2
 ORDER BY 1;
@@ -374,11 +379,11 @@ ORDER BY 1;
 SELECT count(*) FILTER (WHERE f.outcome = 'no_fault_found' OR t.state = 'dismissed') AS needless, count(*) AS calls
 FROM ticket AS t
 LEFT JOIN finding AS f USING (ticket_no)
-WHERE t.contacted_at IS NOT NULL AND t.closed_at > desk_now() - %(length)s AND t.closed_at <= desk_now();
+WHERE t.contacted_at IS NOT NULL AND t.closed_at > (SELECT desk_now()) - %(length)s AND t.closed_at <= (SELECT desk_now());
 
 -- name: trust_exposure
-SELECT coalesce(sum(greatest(extract(epoch FROM least(upper(valid), desk_now())
-    - greatest(lower(valid), desk_now() - %(length)s)), 0)) / 31557600, 0)::float8 AS years
+SELECT coalesce(sum(greatest(extract(epoch FROM least(upper(valid), (SELECT desk_now()))
+    - greatest(lower(valid), (SELECT desk_now()) - %(length)s)), 0)) / 31557600, 0)::float8 AS years
 FROM binding WHERE upper_inf(known);
 
 -- name: trust_calibration
@@ -389,7 +394,7 @@ FROM (
     SELECT f.outcome, max(e.probability) AS stated
     FROM finding AS f
     JOIN ticket_evidence AS e USING (ticket_no)
-    WHERE e.kind = 'predicted' AND f.found_at > desk_now() - %(length)s AND f.found_at <= desk_now()
+    WHERE e.kind = 'predicted' AND f.found_at > (SELECT desk_now()) - %(length)s AND f.found_at <= (SELECT desk_now())
     GROUP BY f.finding_no, f.outcome
 ) AS labelled
 GROUP BY 1 ORDER BY 1;
@@ -399,12 +404,12 @@ SELECT (SELECT count(*) FROM ticket WHERE state IN ('contacted', 'scheduled')) A
     (SELECT min(contacted_at) FROM ticket WHERE state IN ('contacted', 'scheduled')) AS oldest_at,
     count(*) AS predictions,
     count(*) FILTER (WHERE t.state = 'resolved') AS labelled,
-    count(*) FILTER (WHERE c.occurred_at + c.horizon_hours * interval '1 hour' < desk_now()
+    count(*) FILTER (WHERE c.occurred_at + c.horizon_hours * interval '1 hour' < (SELECT desk_now())
         AND t.state IS DISTINCT FROM 'resolved') AS overdue
 FROM fault_case AS c
 LEFT JOIN ticket AS t USING (ticket_no)
 WHERE c.source = 'predicted' AND c.merged_into IS NULL
-    AND c.occurred_at > desk_now() - %(length)s AND c.occurred_at <= desk_now();
+    AND c.occurred_at > (SELECT desk_now()) - %(length)s AND c.occurred_at <= (SELECT desk_now());
 
 -- name: quality_findings
 SELECT quality_finding_no, kind, scope, member, problem, devices, affected, rest_devices, rest_affected, q_value,
@@ -439,3 +444,76 @@ FROM work_order AS w
 JOIN ticket AS t USING (ticket_no)
 LEFT JOIN visit_slot AS s ON s.work_order_no = w.work_order_no AND s.state = 'booked'
 WHERE w.work_order_no = %(work_order_no)s;
+
+-- name: sla_pauses
+SELECT ticket_no, lower(span) AS since, upper(span) AS until FROM sla_pause
+WHERE ticket_no = ANY (%(tickets)s) ORDER BY ticket_no, lower(span);
+
+-- name: customer
+-- Who somebody is to the service, without anything that names them.
+SELECT u.user_id, u.locale, u.time_zone, u.erased_at, coalesce(p.tier, 'standard') AS tier,
+    coalesce(p.tags, '{}') AS tags, coalesce(p.region, '') AS region, desk_now() AS now,
+    (SELECT min(lower(valid)) FROM binding AS b WHERE b.user_id = u.user_id AND upper_inf(b.known)) AS owner_since,
+    (SELECT count(*) FROM ticket AS t WHERE t.user_id = u.user_id AND t.noticed_at IS NOT NULL
+        AND t.raised_at > desk_now() - interval '1 year') AS noticed,
+    (SELECT count(*) FROM ticket AS t WHERE t.user_id = u.user_id
+        AND t.state IN ('proposed', 'confirmed', 'contacted', 'scheduled')) AS open_tickets,
+    (SELECT count(*) FROM ticket AS t WHERE t.user_id = u.user_id AND t.state <> 'dismissed'
+        AND t.raised_at > desk_now() - interval '1 year') AS tickets,
+    (SELECT coalesce(array_agg(c.channel ORDER BY c.channel), '{}') FROM consent_now AS c
+        WHERE c.user_id = u.user_id AND c.granted) AS consents
+FROM app_user AS u
+LEFT JOIN customer_profile AS p USING (user_id)
+WHERE u.user_id = %(user_id)s;
+
+-- name: customer_products
+SELECT d.device, x.gtin, x.serial, m.model, m.name AS model_name, m.family, lower(b.valid) AS since,
+    upper(b.valid) AS until, p.produced_on, m.warranty_months,
+    (coalesce(lower(b.valid), p.produced_on) + make_interval(months => m.warranty_months)) AS warranty_until
+FROM binding AS b
+JOIN device AS d USING (device_no)
+LEFT JOIN fitting AS x ON x.device_no = b.device_no AND upper_inf(x.known) AND upper_inf(x.valid)
+LEFT JOIN product AS p ON p.gtin = x.gtin AND p.serial = x.serial
+LEFT JOIN trade_item AS i ON i.gtin = x.gtin
+LEFT JOIN model AS m ON m.model = i.model
+WHERE b.user_id = %(user_id)s AND upper_inf(b.known)
+ORDER BY upper(b.valid) DESC NULLS FIRST, lower(b.valid) DESC NULLS LAST
+LIMIT 50;
+
+-- name: verdict_of_ticket
+SELECT verdict, reasons, judged_at, person, note FROM ticket_verdict WHERE ticket_no = %(ticket_no)s;
+
+-- name: messages_of_ticket
+SELECT purpose, state, reason, created_at, channel, message_state, delivered_at, subject, body,
+    coalesce(answers, '{}') AS answers
+FROM outreach_card WHERE ticket_no = %(ticket_no)s ORDER BY outreach_no DESC, message_no DESC NULLS LAST LIMIT 30;
+
+-- name: visits_of_device
+SELECT v.work_order_no, v.ticket_no, v.state, v.engineer_name, v.starts_at, v.ends_at, v.problem, n.outcome, n.code,
+    n.part, n.note, n.found_at
+FROM ticket AS t
+JOIN visit_card AS v USING (ticket_no)
+LEFT JOIN finding AS n ON n.finding_no = v.finding_no
+WHERE t.device_no = %(device_no)s
+ORDER BY coalesce(v.starts_at, v.waiting_since) DESC
+LIMIT 20;
+
+-- name: open_incidents
+SELECT i.incident_no, i.region, i.cause, i.began_at, i.last_at, i.devices, i.region_devices, i.words, i.sentence,
+    i.standing, i.customers, i.told
+FROM incident_card AS i
+WHERE i.state = 'open'
+ORDER BY i.last_at DESC
+LIMIT 20;
+
+-- name: incident_cases
+SELECT case_no, incident_no FROM fault_case WHERE incident_no = ANY (%(incidents)s) AND case_no = ANY (%(cases)s);
+
+-- name: snapshot
+SELECT body, desk_at, extract(epoch FROM clock_timestamp() - made_at)::float8 AS age_s, took_s
+FROM screen_snapshot WHERE name = %(name)s;
+
+-- name: keep_snapshot
+INSERT INTO screen_snapshot (name, body, desk_at, took_s) VALUES (%(name)s, %(body)s, desk_now(), %(took_s)s)
+ON CONFLICT (name) DO UPDATE SET body = excluded.body, desk_at = excluded.desk_at, took_s = excluded.took_s,
+    made_at = clock_timestamp();

@@ -13,9 +13,15 @@ from cloud.web.console.words import _, duration
 from cloud.web.reads.series import Series
 
 
-def channel_card(title: str, series: Series, evidence: Sequence[str], marks: Sequence[tuple[datetime, str]]) -> None:
+def channel_card(
+    title: str,
+    series: Series,
+    evidence: Sequence[str],
+    marks: Sequence[tuple[datetime, str]],
+    most: int = charts.MOST_CHANNELS,
+) -> None:
     """Charts of a device's channels; says what to do where there is nothing to draw."""
-    chosen = charts.choose(series, evidence)
+    chosen = charts.choose(series, evidence, most)
     with box("fc-card", "section"):
         left_out = len(series.channels) - len(chosen)
         note = _("each point is {step}").format(step=duration(series.step_s))

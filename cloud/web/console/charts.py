@@ -13,7 +13,22 @@ from cloud.web.reads.series import ChannelSeries, Series
 
 LINE, SWING, USUAL, MARK = "#2b8aa5", "rgba(43,138,165,0.28)", "rgba(67,160,110,0.16)", "#cc4a3e"
 LABEL, GRID = "#7b8a88", "rgba(125,140,138,0.22)"
-GRAPH_PX, GAP_PX, TOP_PX, BOTTOM_PX = 104, 42, 28, 34
+GRAPH_PX, GAP_PX, TOP_PX, BOTTOM_PX = 104, 42, 28, 68
+ZOOM = {
+    "type": "slider",
+    "bottom": 8,
+    "height": 18,
+    "left": 52,
+    "right": 16,
+    "showDetail": False,
+    "brushSelect": False,
+    "borderColor": GRID,
+    "fillerColor": "rgba(43,138,165,0.14)",
+    "handleStyle": {"color": LINE, "borderColor": LINE},
+    "moveHandleStyle": {"color": LINE, "opacity": 0.4},
+    "dataBackground": {"lineStyle": {"color": GRID}, "areaStyle": {"color": GRID}},
+    "selectedDataBackground": {"lineStyle": {"color": LINE}, "areaStyle": {"color": SWING}},
+}
 MOST_CHANNELS = 8
 GAP_STEPS = 3  # a silence longer than so many buckets, and than a reading stands, is a gap and no line
 
@@ -43,7 +58,10 @@ def options(channels: Sequence[ChannelSeries], series: Series, marks: Sequence[t
         "yAxis": [_value_axis(channel, place) for place, channel in enumerate(channels)],
         "axisPointer": {"link": [{"xAxisIndex": "all"}], "lineStyle": {"color": LABEL}},
         "tooltip": {"trigger": "axis", "confine": True, "order": "seriesAsc"},
-        "dataZoom": [{"type": "inside", "xAxisIndex": list(range(count)), "zoomOnMouseWheel": "ctrl"}],
+        "dataZoom": [
+            {"type": "inside", "xAxisIndex": list(range(count)), "zoomOnMouseWheel": "ctrl"},
+            {**ZOOM, "xAxisIndex": list(range(count))},
+        ],
         "series": [part for place, channel in enumerate(channels) for part in _lines(channel, place, series, marks)],
     }
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from cloud.web.board import Picture
 from cloud.web.console.chart_card import channel_card
+from cloud.web.console.customer_card import customer_card
 from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.live import COLUMNS as FAULT_COLUMNS
 from cloud.web.console.live import chips, fault_row
 from cloud.web.console.parts import FaultTime, List, Row, box, card_title, facts, severity, text, time_cell
-from cloud.web.console.words import N_, _, percent, problem_name
-from cloud.web.reads import devices, faults, predictions, series
+from cloud.web.console.words import N_, ORDER, OUTCOME, _, percent, problem_name
+from cloud.web.reads import customers, devices, faults, predictions, series, service
 from cloud.web.reads.devices import Device, DeviceRow
 from cloud.web.reads.faults import Fault, FaultFilter
 from cloud.web.reads.predictions import DeviceHealth
+from cloud.web.reads.service import DeviceVisit
 
 COLUMNS = [
     {"key": "device", "label": N_("Device"), "css": "lead named"},
@@ -34,6 +37,7 @@ PAGE = 100
 SPANS = {"6h": timedelta(hours=6), "": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 SPAN_WORDS = {"6h": N_("6 hours"), "": N_("1 day"), "7d": N_("7 days"), "30d": N_("30 days")}
 POINTS = 360
+ALL_CHANNELS = 40
 
 
 def _device_row(row: DeviceRow) -> Row:
@@ -96,6 +100,9 @@ async def device_page(visit: Visit, code: str, span: str, case_no: int | None) -
     listed = await faults.listed(pool, FaultFilter(device=code), 50)
     chosen = next((f for f in listed if f.case_no == case_no), None)
     health = await predictions.health(pool, device.device_no)
+    visited = await service.visits(pool, device.device_no)
+    owner = device.binding
+    profile = await customers.profile(pool, owner.user_id) if owner else None
     since, until = _span(device, chosen, span if span in SPANS else "")
     shown = await series.read(pool, device.device_no, code, since=since, until=until, points=POINTS)
     async with framed(visit, "devices", code) as frame:
@@ -108,7 +115,7 @@ async def device_page(visit: Visit, code: str, span: str, case_no: int | None) -
                 chips(span if span in SPANS else "", SPAN_WORDS, target)
                 marks = [(f.occurred_at, f.problem) for f in listed if since <= f.occurred_at < until][:12]
                 title = _("Channels around the fault") if chosen else _("Channels")
-                channel_card(title, shown, (), marks)
+                channel_card(title, shown, (), marks, most=ALL_CHANNELS)
             with box():
                 text(_("Faults"), "fc fc-gap", "h2")
                 listing = List(
@@ -118,8 +125,11 @@ async def device_page(visit: Visit, code: str, span: str, case_no: int | None) -
                 )
                 listing.show([fault_row(fault) for fault in listed])
             with box("fc-pair"):
-                _history(device)
+                if profile:
+                    customer_card(visit, profile, f"device {code}")
                 _condition(device, health)
+                _history(device)
+                _visits(visited)
 
         async def draw(_picture: Picture) -> None:
             fresh = await faults.listed(pool, FaultFilter(device=code), 50)
@@ -144,7 +154,7 @@ def _four_codes(device: Device) -> None:
         with box():
             text(_("User"), "k", "div")
             text(binding.user_id if binding else _("nobody"), "v")
-            text(_("contacts are on the ticket") if binding else _("not bound to a user"), "d", "div")
+            text(_("contacts below, on demand") if binding else _("not bound to a user"), "d", "div")
         with box():
             text(_("Device"), "k", "div")
             text(device.device, "v")
@@ -196,6 +206,26 @@ def _held(name: str, since: datetime | None, until: datetime | None) -> None:
                 FaultTime(until, inline=True)
             elif not since:
                 text(_("always"))
+
+
+def _visits(visited: Sequence[DeviceVisit]) -> None:
+    with box("fc-card", "section"):
+        card_title(_("Visits"))
+        if not visited:
+            text(_("Nobody was sent to this appliance yet."), "quiet", "p")
+        with box("fc-steps", "ul"):
+            for visit in visited:
+                with box(tag="li"):
+                    found = OUTCOME[visit.outcome] if visit.outcome else ORDER.get(visit.state, visit.state)
+                    text(" · ".join(w for w in (found, visit.code or visit.problem, visit.part) if w), "main", "div")
+                    with box("quiet"):
+                        text((visit.engineer_name or _("nobody yet")) + " · ")
+                        if visit.starts_at:
+                            FaultTime(visit.starts_at, inline=True)
+                        with box(tag="a").props(f'href="/tickets/{visit.ticket_no}"'):
+                            text(" " + _("ticket {n}").format(n=visit.ticket_no))
+                    if visit.note:
+                        text(visit.note, "", "div")
 
 
 def _condition(device: Device, health: DeviceHealth | None) -> None:

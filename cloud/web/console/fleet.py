@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import get_args
 from urllib.parse import urlencode
 
 from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.live import chips
 from cloud.web.console.parts import Cell, List, Row, banded, box, severity_cell, text, time_cell
+from cloud.web.console.trust import counted_at
 from cloud.web.console.words import N_, _, figure, in_language, problem_name
 from cloud.web.reads import fleet
 from cloud.web.reads.estimates import share
@@ -136,9 +136,11 @@ async def fleet_page(visit: Visit, by: str, span: str, problem: str) -> None:
     """Build the page. It is read anew when it is opened, not live: rates change by the day."""
     chosen: By = by if by in get_args(By) else "model"  # type: ignore[assignment]
     days = span if span in SPANS else SPAN
-    length, pool = timedelta(days=int(days)), visit.context.pool
-    found = await fleet.members(pool, chosen, length, problem or None)
-    kinds = await fleet.problems(pool, length)
+    pool = visit.context.pool
+    kinds = (await fleet.problems(pool, int(days))).figures
+    problem = problem if any(k.problem == problem for k in kinds) else ""
+    counted = await fleet.members(pool, chosen, int(days), problem or None)
+    found = counted.figures
     meaning = next((k.meaning for k in kinds if k.problem == problem), None)
 
     def at(**changed: str) -> str:
@@ -171,6 +173,7 @@ async def fleet_page(visit: Visit, by: str, span: str, problem: str) -> None:
                 List(_("Kinds of faults"), PROBLEM_COLUMNS, NO_PROBLEMS).show(
                     [_problem_row(k, at(problem=k.problem)) for k in kinds[:20]]
                 )
+        counted_at(counted.at)
         follow(frame, lambda picture: None)
 
 

@@ -12,8 +12,9 @@ from cloud.web.board import Picture
 from cloud.web.console import shelf
 from cloud.web.console.frame import Frame, Visit, follow, framed
 from cloud.web.console.parts import Cell, List, Row, box, severity_cell, text, time_cell
-from cloud.web.console.words import N_, SEVERITY, STATE, _, figure, missing_words, percent, problem_name
+from cloud.web.console.words import N_, SEVERITY, STATE, _, figure, in_language, missing_words, percent, problem_name
 from cloud.web.reads.faults import Fault
+from cloud.web.reads.service import Incident
 from cloud.web.reads.shelves import holding
 from cloud.web.shelving import unshelve
 
@@ -23,7 +24,7 @@ COLUMNS = [
     {"key": "severity", "label": N_("Severity"), "css": "lead"},
     {"key": "priority", "label": N_("Priority"), "css": "right hush"},
     {"key": "fault", "label": N_("Fault"), "css": "wide"},
-    {"key": "appliance", "label": N_("Appliance"), "css": "full"},
+    {"key": "appliance", "label": N_("Appliance"), "css": "full roomy"},
     {"key": "at", "label": N_("Began"), "css": "aside"},
     {"key": "user", "label": N_("User"), "css": "hush"},
     {"key": "next", "label": N_("Ticket"), "css": "full"},
@@ -146,10 +147,38 @@ def chips(chosen: str, choices: dict[str, str], target: str | Callable[[str], st
                 text(_(label))
 
 
+def storm_row(incident: Incident) -> Row:
+    """A storm as one row: many devices of a region, one trouble."""
+    told = _("{told} of {n} customers told").format(told=figure(incident.told), n=figure(incident.customers))
+    return {
+        "key": f"storm/{incident.incident_no}",
+        "css": "storm",
+        "cells": {
+            "severity": {"text": _("Storm"), "css": "tag bad"},
+            "priority": {"text": "–", "css": "quiet"},
+            "fault": {
+                "text": _("{n} devices in {region}: {cause}").format(
+                    n=figure(incident.devices), region=incident.region, cause=incident.cause
+                ),
+                "css": "main",
+                "under": in_language(incident.sentence),
+            },
+            "appliance": {"text": _("{n} still stand").format(n=figure(incident.standing))},
+            "at": time_cell(incident.began_at),
+            "user": {"text": "–", "css": "quiet"},
+            "next": {"text": _("Nobody is sent"), "css": "tag", "under": told},
+            "act": {},
+        },
+    }
+
+
 def shown_rows(picture: Picture, keeps: Callable[[Fault], bool]) -> list[Row]:
-    """The rows of the live list: what is kept and not on the shelf, with each ticket's place in the queue."""
+    """The rows of the live list: what is kept and not on the shelf, with each ticket's place in the queue. What belongs
+    to a storm is told by the storm's one row, above."""
     ranks = {ticket.ticket_no: rank for rank, ticket in enumerate(picture.tickets, 1)}
-    kept = (f for f in picture.faults if keeps(f) and not holding(picture.shelves, f))
+    kept = (
+        f for f in picture.faults if keeps(f) and f.case_no not in picture.in_storms and not holding(picture.shelves, f)
+    )
     return [fault_row(fault, ranks.get(fault.ticket_no or 0)) for fault in islice(kept, ROWS)]
 
 
@@ -172,7 +201,8 @@ async def live_page(visit: Visit, show: str, severity: str) -> None:
 
         def draw(picture: Picture) -> None:
             figures.show(picture)
-            listing.show(shown_rows(picture, wanted))
+            storms = [] if level or chosen else [storm_row(i) for i in picture.incidents]
+            listing.show(storms + shown_rows(picture, wanted))
 
         draw(visit.context.board.picture)
         follow(frame, draw)

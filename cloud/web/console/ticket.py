@@ -11,12 +11,28 @@ from nicegui.element import Element
 from cloud.web.board import Picture
 from cloud.web.console import ticket_steps
 from cloud.web.console.chart_card import channel_card
-from cloud.web.console.contact import contact_card
+from cloud.web.console.customer_card import CHANNEL, customer_card
 from cloud.web.console.frame import Frame, Visit, follow, framed
 from cloud.web.console.parts import FaultTime, box, card_title, facts, severity, text
-from cloud.web.console.words import OUTCOME, SAFETY, STATE, _, in_language, lines_in_language, percent, problem_name
-from cloud.web.reads import series, tickets
+from cloud.web.console.reasons import sentences, verdict_sentences
+from cloud.web.console.words import (
+    ANSWER,
+    OUTCOME,
+    PURPOSE,
+    SAFETY,
+    SENDING,
+    STATE,
+    VERDICT,
+    _,
+    in_language,
+    language,
+    lines_in_language,
+    percent,
+    problem_name,
+)
+from cloud.web.reads import customers, series, service, tickets
 from cloud.web.reads.series import Series
+from cloud.web.reads.service import Message, Verdict
 from cloud.web.reads.tickets import OPEN, Evidence, TicketDetail, TicketFile
 
 BEFORE, AFTER, MARGIN, POINTS = timedelta(hours=18), timedelta(hours=6), timedelta(minutes=20), 320
@@ -31,6 +47,10 @@ async def ticket_page(visit: Visit, ticket_no: int) -> bool:
         return False
     ticket = found.ticket
     parts = await tickets.part_names(pool, ticket.likely_parts or [])
+    profile = await customers.profile(pool, ticket.user_id)
+    verdict = await service.verdict(pool, ticket_no)
+    messages = await service.messages(pool, ticket_no)
+    spoken = profile.customer.locale if profile else ""
     at = ticket.detected_at
     newest = await series.newest(pool, ticket.device_no)
     until = min(at + AFTER, max(newest or at, at) + MARGIN)
@@ -44,13 +64,16 @@ async def ticket_page(visit: Visit, ticket_no: int) -> bool:
         with right:
             changing = box("fc-stack now-first")
             with box("fc-stack later"):
-                contact_card(visit, ticket)
+                if profile:
+                    customer_card(visit, profile, f"ticket {ticket.ticket_no}: {ticket.state}")
                 _four_codes(ticket)
         with left:
-            _say(ticket)
-            _why(found.evidence, ticket)
+            _say(ticket, spoken)
+            _why(found.evidence, ticket, verdict)
             _charts(found, shown)
             _service(ticket, parts)
+            if messages:
+                messages_card(messages)
             history = box()
         _keep_current(frame, found, changing, history)
     return True
@@ -112,38 +135,42 @@ def _state(ticket: TicketDetail) -> None:
                     text(STATE[state], css, "li")
 
 
-def _say(ticket: TicketDetail) -> None:
-    words = in_language(ticket.customer_words)
+def _say(ticket: TicketDetail, spoken: str) -> None:
+    """In the customer's language; where the agent reads another one, in that too."""
+    theirs = spoken[:2] or language()
+    words = in_language(ticket.customer_words, theirs)
     with box("fc-card", "section"):
-        card_title(_("What to say"))
-        text(
-            words or _("The dictionary has no words for this yet: say what was seen, and ask what the customer sees."),
-            "fc-say",
-            "p",
-        )
+        note = _("in the customer's language") if theirs != language() else ""
+        card_title(_("What to say"), note)
+        none = _("The dictionary has no words for this yet: say what was seen, and ask what the customer sees.")
+        text(words or none, "fc-say", "p").props(f'lang="{theirs if words else language()}"')
+        if words and theirs != language():
+            text(in_language(ticket.customer_words), "quiet fc-after", "p")
         hazard = SAFETY.get(ticket.safety, ticket.safety)
         if hazard:
             with box("fc-after"):
                 text(hazard, "tag bad")
-        tries = lines_in_language(ticket.self_help)
+        tries = lines_in_language(ticket.self_help, theirs)
         if tries:
             with box("fc-after"):
                 text(_("The customer can safely try:"), "quiet")
-                with box("fc-try", "ol"):
+                with box("fc-try", "ol").props(f'lang="{theirs}"'):
                     for line in tries:
                         text(line, tag="li")
 
 
-def _why(evidence: Sequence[Evidence], ticket: TicketDetail) -> None:
+def _why(evidence: Sequence[Evidence], ticket: TicketDetail, verdict: Verdict | None) -> None:
     with box("fc-card", "section"):
         card_title(_("Why we believe it"), "" if ticket.probability >= 1 else percent(ticket.probability))
+        if verdict:
+            _verdict(verdict)
         if not evidence:
             text(_("Nothing is written down for this ticket."), "quiet", "p")
         with box("fc-why", "ul"):
             for piece in evidence:
                 with box(tag="li"):
                     text(_evidence_words(piece), "what", "div")
-                    for sentence in _spoken(piece):
+                    for sentence in sentences(piece.reason):
                         text(sentence, "", "div")
                     with box("when"):
                         FaultTime(piece.first_seen_at, inline=True)
@@ -152,12 +179,15 @@ def _why(evidence: Sequence[Evidence], ticket: TicketDetail) -> None:
             text(_("Priority: {reason}").format(reason=reason), "quiet fc-after", "p")
 
 
-def _spoken(piece: Evidence) -> list[str]:
-    """The detector's sentences, channels named as people say them."""
-    sentences = piece.sentences
-    for channel in piece.channels:
-        sentences = [sentence.replace(channel, channel.replace("_", " ")) for sentence in sentences]
-    return sentences
+def _verdict(verdict: Verdict) -> None:
+    css = {"confirmed": "tag good", "refuted": "tag", "needs_person": "tag warn", "waiting": "tag act"}
+    with box("fc-verdict"):
+        with box("fc-line"):
+            text(VERDICT[verdict.verdict], css[verdict.verdict])
+            if verdict.person != "desk":
+                text(_("by {person}: {note}").format(person=verdict.person, note=verdict.note), "quiet")
+        for sentence in verdict_sentences(verdict.reasons):
+            text(sentence, "quiet", "div")
 
 
 def _evidence_words(piece: Evidence) -> str:
@@ -172,12 +202,30 @@ def _evidence_words(piece: Evidence) -> str:
 
 def rank_words(reason: Any) -> str:
     """Why a ticket ranks where it does, as the desk wrote it."""
-    if isinstance(reason, str):
-        return reason
     if isinstance(reason, dict):
-        found = reason.get("sentence") or reason.get("text") or reason.get("en")
+        found = reason.get("sentence") or reason.get("text") or in_language(reason)
         return str(found) if isinstance(found, str) else ""
-    return ""
+    return reason if isinstance(reason, str) else ""
+
+
+def messages_card(messages: Sequence[Message]) -> None:
+    """What was said to the customer, and what came back."""
+    with box("fc-card", "section"):
+        card_title(_("Said to the customer"))
+        with box("fc-steps", "ul"):
+            for message in messages:
+                with box(tag="li"):
+                    channel = _(CHANNEL[message.channel]) if message.channel in CHANNEL else ""
+                    words = [PURPOSE.get(message.purpose, message.purpose), channel]
+                    text(" · ".join(w for w in words if w), "main", "div")
+                    with box("quiet"):
+                        state = message.message_state or message.state
+                        text(SENDING.get(state, state) + " · ")
+                        FaultTime(message.delivered_at or message.created_at, inline=True)
+                    if message.subject:
+                        text(message.subject, "", "div")
+                    for answer in message.answers:
+                        text(_("answered: {answer}").format(answer=ANSWER.get(answer, answer)), "tag act", "div")
 
 
 def _charts(found: TicketFile, shown: Series) -> None:

@@ -3,7 +3,7 @@ detector's probabilities came true."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from nicegui import ui
@@ -11,7 +11,7 @@ from nicegui import ui
 from cloud.web.console import plots
 from cloud.web.console.frame import Frame, Visit, follow, framed
 from cloud.web.console.live import chips
-from cloud.web.console.parts import box, card_title, facts, text
+from cloud.web.console.parts import FaultTime, box, card_title, facts, text
 from cloud.web.console.words import N_, _, duration, figure
 from cloud.web.reads import trust
 from cloud.web.reads.estimates import Estimate
@@ -30,7 +30,8 @@ def tabs(here: str) -> None:
 async def trust_page(visit: Visit, span: str) -> None:
     """Build the page; read anew when it is opened."""
     days = span if span in SPANS else SPAN
-    found = await trust.read(visit.context.pool, timedelta(days=int(days)))
+    counted = await trust.read(visit.context.pool, int(days))
+    found = counted.figures
     async with framed(visit, "trust", _("Trust")) as frame:
         frame.head(_("Trust"), _("Whether the service keeps its word: every figure with its interval of 95 %"))
         with box("fc-filters"):
@@ -44,7 +45,15 @@ async def trust_page(visit: Visit, span: str) -> None:
             with box("fc-pair"):
                 _backlog(found)
                 _ingest(frame)
+        counted_at(counted.at)
         follow(frame, lambda picture: None)
+
+
+def counted_at(at: datetime) -> None:
+    """When figures were counted."""
+    with box("quiet fc-note", "p"):
+        text(_("Counted") + " ")
+        FaultTime(at, inline=True)
 
 
 def _figures(found: Trust) -> None:

@@ -45,6 +45,58 @@ SAFETY = Phrases(
         "gas": N_("Gas hazard"),
     }
 )
+VERDICT = Phrases(
+    {
+        "confirmed": N_("Confirmed by the rule"),
+        "refuted": N_("Refuted by the rule"),
+        "needs_person": N_("Needs a person's judgement"),
+        "waiting": N_("Evidence is being gathered"),
+    }
+)
+PURPOSE = Phrases(
+    {
+        "first_call": N_("First word about the fault"),
+        "reminder": N_("Reminder"),
+        "came_back": N_("The fault came back"),
+        "new_time": N_("A new time is needed"),
+        "appointment": N_("Appointment"),
+        "all_clear": N_("All clear"),
+        "closing": N_("Closing word"),
+    }
+)
+SENDING = Phrases(
+    {
+        "due": N_("to be sent"),
+        "in_flight": N_("being sent"),
+        "delivered": N_("delivered"),
+        "refused": N_("refused by the provider"),
+        "expired": N_("expired"),
+        "open": N_("to be sent"),
+        "answered": N_("answered"),
+        "told": N_("told"),
+        "exhausted": N_("nobody could be reached"),
+        "cancelled": N_("cancelled"),
+    }
+)
+ORDER = Phrases(
+    {
+        "waiting": N_("waits for a time"),
+        "offered": N_("times offered"),
+        "booked": N_("booked"),
+        "done": N_("done"),
+        "cancelled": N_("cancelled"),
+    }
+)
+ANSWER = Phrases(
+    {
+        "accept": N_("takes the time"),
+        "visit": N_("wants a visit"),
+        "solved": N_("solved it"),
+        "not_now": N_("not now"),
+        "stop": N_("wants no more messages"),
+        "call_me": N_("wants a call"),
+    }
+)
 MISSING = Phrases(
     {
         "device": N_("device not registered"),

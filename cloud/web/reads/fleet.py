@@ -12,6 +12,7 @@ from cloud.db.pool import Pool
 from cloud.web.reads.estimates import Estimate, chance_of_rise, discoveries, rate
 from cloud.web.reads.faults import Severity, Texts
 from cloud.web.reads.rows import Shape, many
+from cloud.web.reads.snapshots import Kept, kept
 
 By = Literal["family", "model", "lot", "firmware", "region"]
 LEAST_FAULTS = 3  # [K] a rise of one or two faults is no news, whatever its chance
@@ -74,14 +75,23 @@ async def defective(pool: Pool, limit: int = 50) -> list[Defective]:
     return await many(pool, Defective, "quality_findings", {"limit": limit})
 
 
-async def members(pool: Pool, by: By, length: timedelta, problem: str | None = None) -> list[Member]:
-    """The fleet by a property; of one kind of fault, if it is named. Most faults first."""
-    return await many(pool, Member, "fleet_rates", {"by": by, "length": length, "problem": problem})
+async def members(pool: Pool, by: By, days: int, problem: str | None = None) -> Kept[list[Member]]:
+    """The fleet by a property, most faults first; of one kind of fault, if it is named."""
+
+    async def count() -> list[Member]:
+        asked = {"by": by, "length": timedelta(days=days), "problem": problem}
+        return await many(pool, Member, "fleet_rates", asked)
+
+    return await kept(pool, f"fleet/{by}/{days}/{problem or ''}", list[Member], count)
 
 
-async def problems(pool: Pool, length: timedelta) -> list[ProblemCount]:
+async def problems(pool: Pool, days: int) -> Kept[list[ProblemCount]]:
     """The kinds of faults, the most frequent first."""
-    return await many(pool, ProblemCount, "fleet_problems", {"length": length})
+
+    async def count() -> list[ProblemCount]:
+        return await many(pool, ProblemCount, "fleet_problems", {"length": timedelta(days=days)})
+
+    return await kept(pool, f"problems/{days}", list[ProblemCount], count)
 
 
 def rising(found: Sequence[Member]) -> set[int]:

@@ -10,6 +10,7 @@ from pydantic import Field
 from cloud.db.pool import Pool
 from cloud.web.reads.estimates import Estimate, median_survival, rate, share
 from cloud.web.reads.rows import Shape, many, one
+from cloud.web.reads.snapshots import Kept, kept
 
 
 class Faults(Shape):
@@ -104,9 +105,13 @@ def calibration_error(tenths: Sequence[Tenth]) -> float | None:
     return sum(t.findings * abs(t.stated - t.confirmed / t.findings) for t in tenths) / findings
 
 
-async def read(pool: Pool, length: timedelta) -> Trust:
-    """Read it."""
-    span = {"length": length}
+async def read(pool: Pool, days: int) -> Kept[Trust]:
+    """All of it, over so many days."""
+    return await kept(pool, f"trust/{days}", Trust, lambda: _count(pool, days))
+
+
+async def _count(pool: Pool, days: int) -> Trust:
+    span = {"length": timedelta(days=days)}
     faults, calls = await one(pool, Faults, "trust_faults", span), await one(pool, Calls, "trust_false_calls", span)
     exposure = await one(pool, Exposure, "trust_exposure", span)
     backlog = await one(pool, Backlog, "trust_backlog", span)
