@@ -55,8 +55,25 @@ def judged(data: Path, name: str, feedback: bool) -> dict[str, Any]:
     report = judge.report(adapter.THRESHOLD, budgets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0))
     report["cpu_us_per_record"] = round(cpu / len(times) * 1e6, 1)
     if bench.mode == "predict":
+        report["leads_h"] = leads(bench, times, devices, scores, adapter.THRESHOLD)
         report["calibration"] = calibration(bench, times, devices, scores, judge.lab)
     return report
+
+
+def leads(bench: Any, times: Any, devices: Any, scores: Any, threshold: float) -> list[float]:
+    """Hours from the first timely ticket to each foreseen failure, at the detector's own threshold."""
+    first: dict[tuple[str, int], float] = {}
+    last: dict[str, float] = {}
+    for t, d, s in zip(times, devices, scores, strict=True):
+        if np.isnan(s) or s < threshold or t - last.get(d, -1e18) < bench.refractory:
+            continue
+        state, event = bench.state(d, t)
+        if state == "warm":
+            continue
+        last[d] = t
+        if state == "good":
+            first.setdefault((d, event), (bench.ev[d][event].end - t) / 3600.0)
+    return sorted(round(v, 1) for v in first.values())
 
 
 def calibration(bench: Any, times: Any, devices: Any, scores: Any, label: Any) -> dict[str, Any]:

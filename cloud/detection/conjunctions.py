@@ -123,16 +123,17 @@ class Conjunctions:
             self.episodes[device] = [e for e in held if e.began >= due]
             self._refute(old, silence_is_health)
 
-    def failed(self, device: str, at: float, kind: str, weight: float = 1.0) -> None:
+    def failed(self, device: str, at: float, kind: str, weight: float = 1.0) -> bool:
         """The device failed at ``at``: what held within the horizon before it, with enough lead, was
-        right; what began just before or is left over from it says nothing and is dropped."""
+        right; what began just before or is left over from it says nothing and is dropped.  Returns
+        whether a key that was likely already explains the failure."""
         held = self.episodes.get(device, [])
         self.episodes[device] = [e for e in held if e.began > at]
         past = [e for e in held if e.began <= at]
         self._drop(past)
         first = at - self.horizon_s
         right = [e for e in past if e.began <= at - self.lead_s and (e.ended is None or e.ended >= first)]
-        self._credit(right, at, kind, weight)
+        return self._credit(right, at, kind, weight)
 
     def confirmed(self, device: str, at: float, kind: str, weight: float = 1.0) -> None:
         """A ticket of ``at`` was right: so was what held then.  After a failure that came in the meantime
@@ -143,7 +144,7 @@ class Conjunctions:
         self._drop(right)
         self._credit(right, at, kind, weight)
 
-    def _credit(self, right: list[Episode], at: float, kind: str, weight: float) -> None:
+    def _credit(self, right: list[Episode], at: float, kind: str, weight: float) -> bool:
         keys = sorted({e.key for e in right})
         # A failure that a confirmed key explains tells nothing of how unknown keys of a sort do.
         explained = any(self.tallies[k].positives >= 1 and self.posterior(k, at).probability >= 0.5 for k in keys)
@@ -159,6 +160,7 @@ class Conjunctions:
         if not explained:
             for sort in sorted({sorts_of(key) for key in keys}):
                 self.sorts.setdefault(sort, Tally()).positives += weight
+        return explained
 
     def refuted(self, device: str, at: float, weight: float = 1.0) -> None:
         """Nothing was found of what held at ``at``."""

@@ -277,11 +277,12 @@ class Family:
     def failed(self, row: int, at: float, kind: str, weight: float) -> None:
         """The device failed at ``at``: confirm what was seen before, and start its baseline afresh."""
         self.failures_reported = self.taught = True
-        self.conjunctions.failed(self.names[row], at, kind, weight)
+        explained = self.conjunctions.failed(self.names[row], at, kind, weight)
         self.believed.failed(self.names[row], at, weight)
         if self.away_since[row] < at:
             self.leads.append(at - float(self.away_since[row]))
-        self.suspicions.failed(row, at, weight)
+        if not explained:
+            self.suspicions.failed(row, at, weight)
         self.repaired(row, at)
 
     def refuted(self, row: int, at: float, weight: float) -> None:

@@ -3,8 +3,8 @@
 A model sees the *features* of a device (its literals as 1.0, and figures such as ``surprise``), states a
 probability, and is told later what came of it.  ``RiverLogistic`` is river's online logistic regression on
 scaled features; ``LiteralRates`` counts, for reference.  ``Believed`` runs a model beside the conjunctions
-prequentially and lets it speak only once it has shown itself: at least ``failures`` failures seen, and a
-smaller log loss on them and on what did not fail than the conjunctions had on the same statements.
+prequentially and lets it speak, with half the weight (linear pool), only once it has shown itself: at least
+``failures`` failures seen, and a log loss a tenth smaller than the conjunctions had on the same statements.
 """
 
 from __future__ import annotations
@@ -103,11 +103,11 @@ class Believed:
         by_model = self.model.probability(features)
         if len(self.open) < 20000:
             self.open.append(Statement(device, at, features, by_conjunctions, by_model))
-        return by_model if self.trusted() else by_conjunctions
+        return 0.5 * (by_model + by_conjunctions) if self.trusted() else by_conjunctions
 
     def trusted(self) -> bool:
         """Whether the model speaks."""
-        return self.seen_failures >= self.failures and self.loss_of_model < self.loss_of_conjunctions
+        return self.seen_failures >= self.failures and self.loss_of_model < 0.9 * self.loss_of_conjunctions
 
     def failed(self, device: str, at: float, weight: float) -> None:
         """The device failed at ``at``: statements of it within the horizon before came true."""

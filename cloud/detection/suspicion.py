@@ -4,7 +4,8 @@ Sources: ``surprise`` of the bank (several channels), ``cycles`` that have grown
 channel.  Each has its own online calibration.  What an outcome teaches is the *peak* that the source
 reached: a peak that outlives the horizon without a failure was wrong, where failures are reported at all;
 a peak before a failure was right.  Both lessons are given at the same age, or the first failures would
-teach that every suspicion is right before the false ones are known as such.
+teach that every suspicion is right before the false ones are known as such.  A failure that a learnt
+conjunction explains is no credit to the anonymous suspicion beside it.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def test_what_begins_just_before_a_failure_is_no_warning():
 def test_right_and_false_suspicions_are_learnt_at_the_same_age():
     found = Suspicions(settle_s=100.0)
     found.grow(1)
-    view, statistics = slice(0, 1), np.array([[4.0, QUIET, QUIET]])
+    view, statistics = slice(0, 1), np.array([[5.5, QUIET, QUIET]])
     found.remember(view, np.array([0.0]), statistics, True)
     before = found.platt[0].weight.copy()
     found.failed(0, 10.0, 1.0)
