@@ -20,6 +20,7 @@ class Withheld(StrEnum):
     OVER = "over"  # the fault cleared before there was a ticket
     STALE = "stale"  # the device was not heard of for long: whether the fault still stands is unknown
     UNBOUND = "unbound"  # nobody has the device now
+    STORM = "storm"  # many devices of the region report the same: see the incident
     FORMER_OWNER = "former_owner"  # it happened to somebody who has the device no longer, and is over
 
 
@@ -58,6 +59,7 @@ class Outlook:
     owner_now: str | None
     open_ticket_user: str | None
     heard: bool
+    storm: bool = False
 
     @property
     def standing(self) -> bool:
@@ -99,6 +101,8 @@ def decide(case: Outlook, now: datetime, policy: Policy, fresh: bool = False) ->
         settled = _cleared(case, now - case.cleared_at, policy)
         if settled is not None:
             return settled
+    if case.storm:
+        return Withhold(Withheld.STORM)
     if not case.heard:
         return Withhold(Withheld.STALE)
     if case.owner_now is None:

@@ -20,6 +20,7 @@ class FamilyCosts(BaseModel):
     call: float = Field(ge=0)
     visit: float = Field(ge=0)
     damage: dict[str, float]
+    self_help_solves: float = Field(default=0.4, ge=0, le=1)
 
 
 @dataclass(frozen=True, slots=True)

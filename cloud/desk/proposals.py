@@ -85,10 +85,10 @@ async def retract_wrong(connection: Connection, devices: Collection[int] | None,
     cursor = await connection.execute(_SQL["tickets_not_the_owners"], {"devices": named, "now": now})
     for ticket_no, was_owner in await cursor.fetchall():
         reason = "former_owner" if was_owner else "wrong_owner"
-        released |= await _dismiss(connection, ticket_no, now, reason)
+        released |= await dismiss_and_release(connection, ticket_no, now, reason)
     cursor = await connection.execute(_SQL["tickets_without_codes"], {"devices": named})
     for (ticket_no,) in await cursor.fetchall():
-        released |= await _dismiss(connection, ticket_no, now, "codes_missing")
+        released |= await dismiss_and_release(connection, ticket_no, now, "codes_missing")
     return released
 
 
@@ -150,7 +150,8 @@ async def _bring_up_to_date(
         await connection.execute(_SQL["refresh_ticket"], {"ticket_no": ticket_no, **_columns(face(cases, costs))})
 
 
-async def _dismiss(connection: Connection, ticket_no: int, now: datetime, reason: str) -> set[int]:
+async def dismiss_and_release(connection: Connection, ticket_no: int, now: datetime, reason: str) -> set[int]:
+    """Dismiss a ticket and let go of its cases, which are returned: they are to be decided anew."""
     await take_step(connection, ticket_no, "dismissed", now, reason)
     cursor = await connection.execute(_SQL["release_cases"], {"ticket_no": ticket_no})
     return {case_no for (case_no,) in await cursor.fetchall()}

@@ -21,6 +21,7 @@ from cloud.db.settings import DatabaseSettings
 from cloud.desk.priority import Costs
 from cloud.desk.settings import DeskSettings
 from cloud.desk.tend import Turn, make_cursors, tend
+from cloud.desk.triage.queue import order_day
 from cloud.desk.triage.settings import TriageSettings
 
 CHANNELS = ("ingest_batch", "prediction", "registry")
@@ -107,13 +108,16 @@ class Desk:
                 await self._pause(random.uniform(0, min(LONGEST_PAUSE_S, 0.2 * 2**failures)))  # noqa: S311 - jitter
 
     async def _turns(self, connection: AsyncConnection[tuple[object, ...]]) -> None:
-        swept = -self._settings.sweep_s
+        swept, ordered = -self._settings.sweep_s, -self._triage.queue_s
         while not self._stopping.is_set():
             self._woken.clear()
             due = time.monotonic() - swept >= self._settings.sweep_s
             turn = await tend(connection, self._settings, self._costs, sweep=due, triage=self._triage)
             swept = time.monotonic() if due else swept
             self.counters.add(turn)
+            if time.monotonic() - ordered >= self._triage.queue_s:
+                await order_day(connection, self._costs, self._triage)
+                ordered = time.monotonic()
             if turn.cases or turn.tickets or turn.over:
                 _log.info("desk.turn", batches=turn.batches, cases=turn.cases, tickets=turn.tickets, over=turn.over)
             if not turn.more:

@@ -17,6 +17,8 @@ from cloud.desk.priority import Costs
 from cloud.desk.proposals import attend, dismiss_over, retract_wrong
 from cloud.desk.settings import DeskSettings
 from cloud.desk.triage.examine import Examined, examine
+from cloud.desk.triage.incidents import fold
+from cloud.desk.triage.quality import compare_rates
 from cloud.desk.triage.settings import TriageSettings
 
 BATCHES, CHANGES, PREDICTIONS = "desk.batches", "desk.changes", "desk.predictions"
@@ -83,9 +85,13 @@ async def tend(
                 _SQL["stale_cases_heard_again"], {"now": now, "stale_after": policy.stale_after}
             )
             cases |= {case_no for (case_no,) in await cursor.fetchall()}
+        if triage:
+            cases |= await fold(connection, cases, now, triage, sweep)
         tickets = await attend(connection, cases, fresh, now=now, policy=policy, costs=costs)
         over = await dismiss_over(connection, now, policy) if sweep else 0
         examined = await examine(connection, cases, now, policy, triage) if triage else Examined()
+        if triage and sweep:
+            await compare_rates(connection, now, triage)
 
         for consumer, rows in ((BATCHES, batches), (CHANGES, changes), (PREDICTIONS, predictions)):
             if rows:

@@ -146,7 +146,7 @@ SELECT c.case_no, c.device_no, c.source, c.problem, c.occurred_at, c.last_raised
     c.raises, c.probability, c.horizon_hours, c.reason, c.user_id, c.gtin, c.serial, c.model, c.definition_no,
     c.missing, c.withheld, c.ticket_no, m.family, y.name AS family_name,
     d.severity::text AS severity, d.safety, d.stops, d.meaning, d.customer_words, d.likely_parts,
-    b.user_id AS owner_now, t.user_id AS open_ticket_user,
+    b.user_id AS owner_now, t.user_id AS open_ticket_user, i.incident_no IS NOT NULL AS storm,
     c.last_at > %(now)s - %(stale_after)s::interval
         OR EXISTS (
             SELECT FROM frame AS f
@@ -162,6 +162,7 @@ LEFT JOIN fault_definition AS d ON d.definition_no = c.definition_no
 LEFT JOIN binding AS b ON b.device_no = c.device_no AND upper_inf(b.known) AND b.valid @> %(now)s::timestamptz
 LEFT JOIN ticket AS t ON t.device_no = c.device_no AND t.problem = c.problem
     AND t.state IN ('proposed', 'confirmed', 'contacted', 'scheduled')
+LEFT JOIN incident AS i ON i.incident_no = c.incident_no AND i.state = 'open'
 WHERE c.merged_into IS NULL AND (c.case_no = ANY(%(cases)s) OR c.ticket_no = ANY(%(tickets)s))
 ORDER BY c.occurred_at, c.case_no;
 

@@ -42,7 +42,7 @@ class TriageSettings(BaseSettings):
         default=2.0, gt=0, description="Reports of one cause that a device makes in a usual year, at most."
     )
     storm_odds: float = Field(
-        default=1e-6, gt=0, lt=1, description="A storm is a count that chance reaches less often than this."
+        default=1e-6, gt=1e-12, lt=1, description="A storm is a count that chance reaches less often than this."
     )
     storm_over_hours: float = Field(
         default=6.0,
