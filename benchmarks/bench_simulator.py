@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.simulator.baselines import CODE_RULES, ReportedCodes, StaticLimits
-from benchmarks.simulator.certainty import calibration, failing_within, labels_until_recovered, precision
+from benchmarks.simulator.certainty import calibration, failing_within, faulty, judged, precision, recovered
 from benchmarks.simulator.course import Course, run
 from benchmarks.simulator.entry import EngineEntry
 from benchmarks.simulator.figures import YEAR_S, by_kind, figures, within_budget
@@ -39,7 +39,8 @@ from device_sim.people.money import balance
 HERE = Path(__file__).resolve().parent
 START = 1_767_225_600.0  # 2026-01-01 UTC
 BUDGET = 10.0  # false calls for 1,000 appliance-years
-MONTHS_A_YEAR = YEAR_S / (30 * DAY_S)
+MONTH_S = 30 * DAY_S
+MONTHS_A_YEAR = YEAR_S / MONTH_S
 DETECTOR_SEED, PEOPLE_SEED, BOOTSTRAP_SEED = 11, 23, 37
 RANDOM_CHECKS = 2e-5
 SCORES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93,
@@ -117,6 +118,7 @@ def contest(world: World, appliances: Sequence[Appliance], period_s: float, sett
         "by_kind": by_kind(appliances, own.calls, world.span),
         "by_quarter": _quarters(appliances, own, world.span),
         "calibration": calibration(diary.pages[0], failing_within(appliances, world.span, days, settings.horizon_s)),
+        "calibration_of_faulty": calibration(diary.pages[0], faulty(appliances, world.span, days)),
         "at_same_budget": {},
         "curves": {},
     }
@@ -145,9 +147,9 @@ def _hindsight(appliances: Sequence[Appliance], course: Course, span: Span) -> t
 
 def _quarters(appliances: Sequence[Appliance], course: Course, span: Span) -> list[dict[str, Any]]:
     edges = np.linspace(span.start, span.end, 5)
-    out = []
+    known, out = judged(appliances, course.calls), []
     for start, end in itertools.pairwise(edges):
-        part = precision(appliances, course.calls, start, end)
+        part = precision(known, start, end)
         out.append({"calls": part.calls, "right": part.right})
     return out
 
@@ -205,20 +207,21 @@ def firmware_trial(seed: int, appliances: int, days: int, period_s: float) -> di
             for c in family.fleet.changes
         ],
     }
-    month = 30 * DAY_S
+    defective = faulty(fleet_of, span, days)
+    parts = {"before": slice(freeze_day + 1, change_day), "after": slice(change_day, days)}
     for name, course, page in zip(("live", "frozen"), courses, (diary.pages[0], pages), strict=True):
-        start = START + (freeze_day + 1) * DAY_S
-        before = precision(fleet_of, course.calls, start, changed_at)
+        known = judged(fleet_of, course.calls)
+        before = precision(known, START + (freeze_day + 1) * DAY_S, changed_at)
+        back = recovered(known, course.labels, changed_at, former=before.share)
         found[name] = {
             "precision_before": asdict(before) | {"share": before.share},
-            "precision_month_after": asdict(precision(fleet_of, course.calls, changed_at, changed_at + month)),
-            "precision_later": asdict(precision(fleet_of, course.calls, changed_at + month, span.end)),
-            "labels_until_90_percent": labels_until_recovered(
-                fleet_of, course.calls, course.labels, changed_at, former=before.share
-            ),
+            "precision_month_after": asdict(precision(known, changed_at, changed_at + MONTH_S)),
+            "precision_later": asdict(precision(known, changed_at + MONTH_S, span.end)),
+            "back_at_90_percent": asdict(back) if back else None,
             "labels_after": sum(label.known_at >= changed_at for label in course.labels),
-            "calibration_before": calibration(page[freeze_day + 1 : change_day], truth[freeze_day + 1 : change_day]),
-            "calibration_after": calibration(page[change_day:], truth[change_day:]),
+            "calls_day_right": [[round((at - START) / DAY_S, 2), int(right)] for at, right in known],
+            "calibration": {k: calibration(page[part], truth[part]) for k, part in parts.items()},
+            "calibration_of_faulty": {k: calibration(page[part], defective[part]) for k, part in parts.items()},
         }
     return found
 
@@ -366,7 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             chosen.seed + 1, max(chosen.appliances // 5, 300), chosen.days, chosen.period
         )
         for name in ("live", "frozen"):
-            shown = {k: v for k, v in results["firmware"][name].items() if "calibration" not in k}
+            shown = {k: v for k, v in results["firmware"][name].items() if "cal" not in k}
             print(f"firmware, {name}: {json.dumps(shown)}")
         if not (chosen.fast or chosen.no_write):
             _write(target, results)

@@ -36,6 +36,17 @@ def failing_within(appliances: Sequence[Appliance], span: Span, days: int, horiz
     return truth
 
 
+def faulty(appliances: Sequence[Appliance], span: Span, days: int) -> Floats:
+    """Shape (days, devices), for the end of each day: 1 if a visit would find a fault, from onset to repair; else 0."""
+    truth = np.zeros((days, len(appliances)))
+    ends = span.start + DAY_S * (1.0 + np.arange(days))
+    for number, appliance in enumerate(appliances):
+        for episode in appliance.life.episodes:
+            ended = episode.ended_at if episode.ended_at is not None else np.inf
+            truth[(ends >= episode.onset) & (ends <= ended), number] = 1.0
+    return truth
+
+
 def calibration(stated: NDArray[np.floating[Any]], truth: Floats) -> dict[str, Any]:
     """ECE and Brier score of statements (days, devices) of which the truth is known."""
     known = np.isfinite(stated) & np.isfinite(truth)
@@ -71,34 +82,51 @@ class Precision:
         return self.right / self.calls if self.calls else float("nan")
 
 
-def precision(appliances: Sequence[Appliance], calls: Sequence[Call], start: float, end: float) -> Precision:
-    """Of the calls made in [start, end)."""
-    chosen = [c for c in calls if start <= c.at < end]
-    return Precision(sum(episode_at(appliances[c.device], c.at) is not None for c in chosen), len(chosen))
+def judged(appliances: Sequence[Appliance], calls: Sequence[Call]) -> list[tuple[float, bool]]:
+    """Event time of each call, and whether its device then had a fault."""
+    return [(c.at, episode_at(appliances[c.device], c.at) is not None) for c in calls]
 
 
-def labels_until_recovered(
-    appliances: Sequence[Appliance],
-    calls: Sequence[Call],
+def precision(known: Sequence[tuple[float, bool]], start: float, end: float) -> Precision:
+    """Of the judged calls in [start, end)."""
+    chosen = [right for at, right in known if start <= at < end]
+    return Precision(sum(chosen), len(chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Labels known between the change and the first call of the window in which precision was back (what was learnt
+    by then made the window good), and until its last (what it took until anybody could say so)."""
+
+    labels: int
+    labels_until_shown: int
+
+
+def recovered(
+    judged: Sequence[tuple[float, bool]],
     labels: Sequence[Label],
     changed_at: float,
     *,
     former: float,
     share: float = 0.9,
     window: int = 20,
-) -> int | None:
-    """Labels that had become known between the change and the first time at which the latest ``window`` calls after
-    the change, or all of them once there are ``window`` // 2, had ``share`` of the former precision and kept it for
-    the rest of the calls; None if that never came."""
-    after = sorted((c for c in calls if c.at >= changed_at), key=lambda c: c.at)
-    right = np.array([episode_at(appliances[c.device], c.at) is not None for c in after], float)
+) -> Recovery | None:
+    """When precision was back. ``judged``: (event time, whether it was right) of each call.
+
+    Back means: the latest ``window`` calls since the change (``window`` // 2 at least) have ``share`` of the former
+    precision, and no later window falls below it again. None if that never came.
+    """
+    after = sorted(row for row in judged if row[0] >= changed_at)
     least = window // 2
     if len(after) < least or not np.isfinite(former):
         return None
+    right = np.array([float(r) for _, r in after])
     rolling = np.array([right[max(0, k + 1 - window) : k + 1].mean() for k in range(len(right))])
     below = np.flatnonzero(rolling < share * former)
-    place = max(least - 1, int(below[-1]) + 1 if len(below) else 0)
-    if place >= len(after):
+    last = max(least - 1, int(below[-1]) + 1 if len(below) else 0)
+    if last >= len(after):
         return None
-    begun = max(0, place + 1 - window)  # the calls of this window were good: what was learnt, was learnt before
-    return sum(changed_at <= label.known_at <= after[begun].at for label in labels)
+    known = np.sort([label.known_at for label in labels if label.known_at >= changed_at])
+    first = max(0, last + 1 - window)
+    shown = [int(np.searchsorted(known, after[k][0], side="right")) for k in (first, last)]
+    return Recovery(*shown)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.simulator.baselines import CODE_RULES, ReportedCodes, StaticLimits
-from benchmarks.simulator.certainty import calibration, failing_within, labels_until_recovered, precision
+from benchmarks.simulator.certainty import Recovery, calibration, failing_within, faulty, judged, precision, recovered
 from benchmarks.simulator.course import Course, Desk, run, ticks_of
 from benchmarks.simulator.entry import EngineEntry
 from benchmarks.simulator.figures import (
@@ -239,6 +239,9 @@ def test_days_before_a_failure_are_true_and_unknown_ones_are_left_out(plain: tup
     assert np.isnan(truth[20:22, 0]).all()
     assert np.isnan(truth[97:]).all()
     assert truth[:97, 1].sum() == 0.0
+    assert np.flatnonzero(faulty(fleet(plain, [episode(10, 20.5, 21, 23)]), SPAN, 100)[:, 0]).tolist() == [
+        *range(9, 23)
+    ]
     perfect = calibration(np.where(truth > 0, 1.0, 0.0), truth)
     assert (perfect["ece"], perfect["brier"], perfect["came_true"]) == (0.0, 0.0, 3)
 
@@ -248,11 +251,12 @@ def test_labels_are_counted_until_precision_is_back(plain: tuple[Appliance, ...]
     bad, good = [call(1, 50 + k) for k in range(5)], [call(0, 60 + k) for k in range(10)]
     known = [Label(1, "d", c.at, c.at + DAY, "no_fault_found", "") for c in bad]
     at = START + 50 * DAY
-    assert precision(appliances, bad + good, at, SPAN.end).share == pytest.approx(10 / 15)
-    back = labels_until_recovered(appliances, bad + good, known, at, former=1.0, window=10)
-    assert back == 4  # the window of ten with one false call begins at the fifth: four were known by then
-    assert labels_until_recovered(appliances, good, known[:0], at, former=1.0, window=10) == 0
-    assert labels_until_recovered(appliances, bad * 3, known, at, former=1.0, window=10) is None
+    both = judged(appliances, bad + good)
+    assert precision(both, at, SPAN.end).share == pytest.approx(10 / 15)
+    # the window of ten with one false call runs from the fifth call, when four labels were known, to the 14th
+    assert recovered(both, known, at, former=1.0, window=10) == Recovery(4, 5)
+    assert recovered(judged(appliances, good), [], at, former=1.0, window=10) == Recovery(0, 0)
+    assert recovered(judged(appliances, bad * 3), known, at, former=1.0, window=10) is None
 
 
 def tiny(detector_seed: int = 1, people_seed: int = 2) -> tuple[Course, EngineEntry]:
