@@ -11,7 +11,21 @@ from fastapi import APIRouter, FastAPI
 from cloud.db.settings import DatabaseSettings
 from cloud.registry.settings import RegistrySettings
 from cloud.web import problems
-from cloud.web.api import devices, faults, findings, health, ingest, predictions, reference, stream, tickets, users
+from cloud.web.api import (
+    audit,
+    devices,
+    faults,
+    findings,
+    health,
+    ingest,
+    me,
+    predictions,
+    reference,
+    stream,
+    tickets,
+    users,
+    webhooks,
+)
 from cloud.web.auth import sign_in
 from cloud.web.context import open_context
 from cloud.web.customer.mount import mount as mount_customer_pages
@@ -76,6 +90,6 @@ def create_app(settings: WebSettings, database: DatabaseSettings, *, console: bo
 
 def _version_1() -> APIRouter:
     router = APIRouter(prefix="/api/v1")
-    for part in (faults, tickets, devices, predictions, findings, users, ingest, stream):
+    for part in (faults, tickets, devices, predictions, findings, users, ingest, stream, webhooks, audit, me):
         router.include_router(part.router)
     return router

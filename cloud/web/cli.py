@@ -7,12 +7,22 @@ import sys
 import typer
 from pydantic import ValidationError
 
+from cloud.web import access_cli
+
 app = typer.Typer()
+program = typer.Typer(invoke_without_command=True)
+program.add_typer(access_cli.users, name="user")
+program.add_typer(access_cli.clients, name="client")
+program.add_typer(access_cli.audit, name="audit")
+program.add_typer(access_cli.webhooks, name="webhook")
+app.add_typer(program, name="web")
 
 
-@app.command()
-def web() -> None:
+@program.callback()
+def web(chosen: typer.Context) -> None:
     """Serve the API and the console. Settings: FIRSTCALL_WEB_*, FIRSTCALL_DB_*; contacts: FIRSTCALL_REGISTRY_*."""
+    if chosen.invoked_subcommand is not None:
+        return
     import asyncio
 
     from cloud.db.settings import DatabaseSettings

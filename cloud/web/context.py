@@ -12,6 +12,7 @@ from fastapi import Request
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
 from cloud.registry.keys import MasterKey
+from cloud.web import upkeep
 from cloud.web.auth.identity import Identity
 from cloud.web.board import Board
 from cloud.web.metrics import Metrics
@@ -49,6 +50,8 @@ async def open_context(
         tasks = [
             asyncio.create_task(notices.run(), name="notices"),
             asyncio.create_task(board.run(), name="board"),
+            asyncio.create_task(upkeep.tell_webhooks(pool, notices, settings), name="webhooks"),
+            asyncio.create_task(upkeep.keep_order(pool), name="upkeep"),
         ]
         try:
             yield context

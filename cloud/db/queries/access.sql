@@ -153,6 +153,9 @@ SELECT xid::text AS xid, event_no, kind, number FROM web_event
 WHERE (xid, event_no) > (%(xid)s::xid8, %(event_no)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY xid, event_no LIMIT %(limit)s;
 
+-- name: shown_ticket
+SELECT * FROM shown_ticket WHERE ticket_no = %(ticket_no)s;
+
 -- name: purge
 WITH answers AS (DELETE FROM idempotent_answer WHERE at < clock_timestamp() - interval '24 hours'),
     attempts AS (DELETE FROM web_sign_in_attempt WHERE expires_at < clock_timestamp()),
