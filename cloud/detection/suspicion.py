@@ -32,7 +32,7 @@ class Suspicions:
 
     def __init__(self, settle_s: float) -> None:
         self.settle_s = settle_s  # age at which an outcome is known either way
-        self.platt = (Platt(5.0, 1.5), Platt(5.2, 1.2), Platt(1.1, 4.0))
+        self.platt = (Platt(5.0, 1.5), Platt(5.5, 1.2), Platt(1.1, 4.0))
         self.lessons: deque[tuple[float, int, float, float]] = deque()  # due, source, statistic, weight
         self.peaks = np.zeros((0, len(SOURCES)))
         self.peak_at = np.zeros((0, len(SOURCES)))

@@ -97,7 +97,7 @@ def test_phases_are_cut_with_their_length_and_rest():
     assert [f[1] for f in found[1:]] == [20.0] * 5
 
 
-@pytest.mark.parametrize(("growth", "called"), [(1.0, False), (1.8, True)])
+@pytest.mark.parametrize(("growth", "called"), [(1.0, False), (1.4, True)])
 def test_cycles_that_grow_are_called_though_levels_stay(growth, called):
     rng = np.random.default_rng(5)
     engine, raised, k = Engine(), [], 0
