@@ -174,6 +174,8 @@ async def _write_users(connection: Connection, table: Table, origin: Origin) -> 
             raise BadFile([table.mistake(numbered.number, next(iter(contacts)), "", reason)])
         with _row_named(table, numbered.number, "user_id", row.user_id):
             await people.add_user(connection, row.user_id, row.locale, row.time_zone)
+            if row.region:
+                await connection.execute(_SQL["put_region"], {"user_id": row.user_id, "region": row.region})
             if contacts and origin.master is not None:
                 await people.write_contacts(
                     connection, origin.master, row.user_id, contacts, person=origin.person, purpose="import"

@@ -166,6 +166,7 @@ class User(Row):
     user_id: Identifier
     locale: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    region: Annotated[str, Field(max_length=64)] = ""
     name: str = ""
     phone: Annotated[str, Field(pattern=r"^(\+?[0-9 ()./-]{4,30})?$")] = ""
     email: Annotated[str, Field(pattern=r"^([^@\s]+@[^@\s]+)?$", max_length=254)] = ""

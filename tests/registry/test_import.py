@@ -188,3 +188,13 @@ async def test_sql_in_a_cell_is_text(connection: Connection, tmp_path: Path) -> 
     await import_paths(connection, [path], ORIGIN)
     cursor = await connection.execute("SELECT name ->> 'en' FROM appliance_family")
     assert await cursor.fetchone() == (text,)
+
+
+async def test_a_users_region_is_kept_beside_what_is_known_of_their_household(
+    connection: Connection, tmp_path: Path
+) -> None:
+    await import_paths(connection, [_write(tmp_path, "users.csv", "user_id,region\nu1,north\nu2,\n")], ORIGIN)
+    await connection.execute("UPDATE customer_profile SET household = 'h1', tier = 'high'")
+    await import_paths(connection, [_write(tmp_path, "users.csv", "user_id,region\nu1,south\n")], ORIGIN)
+    cursor = await connection.execute("SELECT user_id, household, region, tier FROM customer_profile")
+    assert await cursor.fetchall() == [("u1", "h1", "south", "high")]

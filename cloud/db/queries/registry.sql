@@ -287,3 +287,8 @@ WHERE NOT EXISTS (
     WHERE device_no = %(device_no)s AND gtin = %(gtin)s AND serial = %(serial)s AND upper_inf(known)
         AND valid = tstzrange(%(since)s, NULL)
 );
+
+-- name: put_region
+-- Where a user's appliances are, coarsely: a town or a district, nothing that finds a home.
+INSERT INTO customer_profile AS p (user_id, household, region) VALUES (%(user_id)s, %(user_id)s, %(region)s)
+ON CONFLICT (user_id) DO UPDATE SET region = excluded.region WHERE p.region <> excluded.region;
