@@ -85,6 +85,21 @@ MAKES = (
     ),
 )  # fmt: skip
 
+ZH = {
+    "Water does not drain": "不排水", "Water leaks inside": "内部漏水",
+    "Defrost heater does not warm up": "化霜加热器不加热",
+    "Freezer sensor out of range": "冷冻室传感器超出范围", "Refrigerant is leaking": "制冷剂泄漏",
+    "Indoor fan runs unevenly": "室内风机运转不稳", "Thermal fuse has cut the heating": "热熔断器切断了加热",
+    "Your fridge cannot defrost itself any more. It still cools, and will do so less and less.":
+    "您的冰箱已不能自动化霜。目前仍能制冷，但效果会越来越差。",
+}  # fmt: skip
+
+
+def by_language(english: str) -> Jsonb:
+    """A text of the dictionary, in Chinese too where it is known."""
+    return Jsonb({"en": english} | ({"zh": ZH[english]} if english in ZH else {}))
+
+
 PARTS = {
     "drain-pump": "Drain pump", "drain-hose": "Drain hose", "tub-seal": "Tub seal", "defrost-heater": "Defrost heater",
     "thermal-fuse": "Thermal fuse", "freezer-sensor": "Freezer sensor", "valve-core": "Valve core",
@@ -191,8 +206,8 @@ async def catalogue(connection: Connection) -> None:
                 "INSERT INTO fault_definition (model, code, version, known, meaning, severity, safety, stops,"
                 " self_help, likely_parts, customer_words, confirmation_rule, source)"
                 " VALUES (%s, %s, 1, '[2020-01-01,)', %s, %s::severity, %s, %s, %s, %s, %s, '{}', 'service manual')",
-                [make.model, code, Jsonb({"en": meaning}), severity, safety, stops,
-                 Jsonb({"en": list(steps)} if steps else {}), list(parts), Jsonb({"en": words})],
+                [make.model, code, by_language(meaning), severity, safety, stops,
+                 Jsonb({"en": list(steps)} if steps else {}), list(parts), by_language(words)],
             )  # fmt: skip
 
 

@@ -46,9 +46,10 @@ STATEMENTS = [
     " FROM happened",
     "INSERT INTO ticket_step (ticket_no, to_state, person, at, reason) SELECT ticket_no, 'resolved', 'history',"
     " closed_at, '' FROM ticket WHERE expected_value = 100",
-    "INSERT INTO fault_case (device_no, source, problem, prediction_no, occurred_at, last_raised_at, last_at,"
+    "INSERT INTO fault_case (case_no, device_no, source, problem, prediction_no, occurred_at, last_raised_at, last_at,"
     " cleared_at, probability, horizon_hours, user_id, gtin, serial, model, definition_no, missing, judged_at,"
-    " ticket_no) SELECT h.device_no, CASE WHEN foreseen THEN 'predicted' ELSE 'reported' END, h.code,"
+    " ticket_no) OVERRIDING SYSTEM VALUE SELECT -h.device_no, h.device_no,"
+    " CASE WHEN foreseen THEN 'predicted' ELSE 'reported' END, h.code,"
     " CASE WHEN foreseen THEN 100000 + h.device_no END, h.at, h.at, h.at, t.closed_at,"
     " CASE WHEN foreseen THEN stated ELSE 1 END, CASE WHEN foreseen THEN 72 END, h.user_id, h.gtin, h.serial, h.model,"
     " h.definition_no, '{{}}', h.at, t.ticket_no FROM happened AS h JOIN ticket AS t USING (device_no)"
@@ -78,8 +79,9 @@ STATEMENTS = [
     "INSERT INTO work_order (ticket_no, state, experienced, waiting_since) SELECT ticket_no, 'booked', false,"
     " contacted_at FROM ticket WHERE expected_value = 88",
     "INSERT INTO visit_slot (work_order_no, engineer, span, state, kept, hold_until, explanation)"
-    " SELECT work_order_no, 'lena', tstzrange(day + (6 + 2 * n) * interval '1 hour', day + (8 + 2 * n) * interval '1 hour'),"
-    " 'booked', true, now(), '{{}}' FROM (SELECT work_order_no, row_number() OVER (ORDER BY work_order_no) AS n,"
+    " SELECT work_order_no, 'lena', tstzrange(day + (6 + 2 * n) * interval '1 hour',"
+    " day + (8 + 2 * n) * interval '1 hour'), 'booked', true, now(), '{{}}' FROM (SELECT work_order_no,"
+    " row_number() OVER (ORDER BY work_order_no) AS n,"
     " date_trunc('day', now(), 'Europe/Berlin') AS day FROM work_order WHERE state = 'booked') AS w",
     "INSERT INTO device_health (device_no, judged_at, score, probability, completeness, judgeable)"
     " SELECT device_no, now(), 0.2, 0.04, 0.97, true FROM device ON CONFLICT DO NOTHING",

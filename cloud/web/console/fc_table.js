@@ -12,7 +12,7 @@ export default {
           <tr v-for="r in rows" :key="r.key" :class="[{ linked: r.href, here: r.key === here, picked: picked.has(r.key) }, r.css]" :data-key="r.key">
             <td v-if="selectable" class="pick"><input type="checkbox" :aria-label="chooses + ' ' + r.key" :checked="picked.has(r.key)"
               @change="pick(r.key)"></td>
-            <td v-for="c in columns" :key="c.key" :class="c.css"><template v-for="x in [r.cells[c.key] || {}]">
+            <td v-for="c in columns" :key="c.key" :class="c.css" :data-label="c.label"><template v-for="x in [r.cells[c.key] || {}]">
               <span v-if="x.kind === 'severity'" :class="['sev', x.value]"><i aria-hidden="true"></i>{{ x.label }}</span>
               <fc-time v-else-if="x.kind === 'time' && x.at" :at="x.at"></fc-time>
               <span v-else-if="x.kind === 'share'" class="fc-prob"><span>{{ x.text }}</span>

@@ -26,7 +26,7 @@ SPAN = "28"
 ROWS = 60
 COLUMNS = [
     {"key": "member", "label": N_("Appliances"), "css": "wide"},
-    {"key": "devices", "label": N_("Devices"), "css": "right"},
+    {"key": "devices", "label": N_("Devices"), "css": "right told"},
     {"key": "rate", "label": N_("Faults per 100 appliance-years"), "css": "full stretch"},
     {"key": "before", "label": N_("Span before"), "css": "right hush"},
     {"key": "affected", "label": N_("Devices affected"), "css": "right hush"},
@@ -61,9 +61,9 @@ STATE = {"open": N_("open"), "faded": N_("faded"), "closed": N_("closed")}
 
 
 def member_rows(found: list[Member]) -> list[Row]:
-    """The table's rows; the bars share one scale, which ends at the widest interval of the bigger half of the fleet."""
-    seen = sorted((m for m in found if m.rate), key=lambda m: m.years, reverse=True)
-    ends = [m.rate.high for m in seen[: max(8, len(seen) // 2)] if m.rate]
+    """The table's rows; the bars share one scale, on which those with little time (and wide intervals) may overflow."""
+    whole = sum(m.years for m in found)
+    ends = [m.rate.high for m in found if m.rate and m.years * len(found) > whole / 5]
     scale = max(ends, default=1.0) or 1.0
     up = fleet.rising(found)
     return [_member_row(member, scale, place in up, place) for place, member in enumerate(found)]

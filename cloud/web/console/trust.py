@@ -61,7 +61,7 @@ def _figures(found: Trust) -> None:
     lead = found.median_lead_h
     error = found.calibration_error
     beyond = any(not lead.censored for lead in found.leads) or bool(found.leads)
-    with box("fc-figures"):
+    with box("fc-figures few"):
         _figure(
             _percent(called.value) if called else "–",
             _("called before they noticed"),
