@@ -33,6 +33,9 @@ from cloud.web.guard import Door, Guard
 from cloud.web.metrics import Measured, Metrics
 from cloud.web.settings import WebSettings
 
+PARTS = (faults, tickets, devices, predictions, findings, users, ingest, stream, webhooks, audit, me)
+"""The API's rooms, in the order in which its description shows them."""
+
 DESCRIPTION = """
 Faults, tickets, devices and predictions of a fleet of connected appliances.
 
@@ -90,6 +93,6 @@ def create_app(settings: WebSettings, database: DatabaseSettings, *, console: bo
 
 def _version_1() -> APIRouter:
     router = APIRouter(prefix="/api/v1")
-    for part in (faults, tickets, devices, predictions, findings, users, ingest, stream, webhooks, audit, me):
+    for part in PARTS:
         router.include_router(part.router)
     return router
