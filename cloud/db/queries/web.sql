@@ -276,8 +276,8 @@ LIMIT 500;
 WITH shelved AS (
     INSERT INTO shelf (problem, device_no, model, reason, person, shelved_at, until)
     SELECT c.problem, CASE WHEN NOT %(whole_model)s THEN c.device_no END, CASE WHEN %(whole_model)s THEN c.model END,
-        %(reason)s, %(person)s, desk_now(), desk_now() + %(lasts)s
-    FROM fault_case AS c WHERE c.case_no = %(case_no)s AND (c.model IS NOT NULL OR NOT %(whole_model)s)
+        %(reason)s, %(person)s, d.now, d.now + %(lasts)s
+    FROM fault_case AS c CROSS JOIN (SELECT desk_now() AS now OFFSET 0) AS d WHERE c.case_no = %(case_no)s AND (c.model IS NOT NULL OR NOT %(whole_model)s)
     RETURNING shelf_no
 )
 SELECT shelf_no, pg_notify('fault_case', 'shelf') FROM shelved;
