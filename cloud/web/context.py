@@ -57,9 +57,18 @@ async def open_context(
             yield context
         finally:
             context.end()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until all are over: before Python 3.12 `wait_for`, with which psycopg waits, loses a cancellation that
+    comes in the moment in which it is done (bpo-42130)."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=1.0)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def context_of(request: Request) -> WebContext:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 
 import pytest
 
 from cloud.desk import tickets
+from cloud.engines.postgres_binaries import find_postgres
 from cloud.registry.people import read_contacts
 from tests.customer.conftest import NewCustomer, make_unit, text_of
 from tests.support.service_desk import GTIN, MASTER, ServiceDesk
@@ -238,7 +240,7 @@ async def test_after_a_transfer_the_former_owner_sees_nothing(desk: ServiceDesk,
 
     page = await seller.open(path)
     assert "Registered to you" not in text_of(page)
-    assert "repair" not in text_of(page).lower().replace("ask for a repair", "")
+    assert "repair" not in text_of(page).lower().replace("book a repair", "")
     assert (await seller.open(f"/c/transfer/{GTIN}/A1")).status_code == 403
     await seller.open("/c/account")
     assert "A1" not in text_of(seller.page)
@@ -372,8 +374,74 @@ async def test_a_ticket_is_shown_as_it_stands(desk: ServiceDesk, new_customer: N
     ticket = await desk.ticket(user, device)
     li = await new_customer()
     page = await li.register(f"/01/{GTIN}/21/S1", f"{user}@example.test")
-    assert "We know of it" in text_of(page)
+    assert "Being looked after" in text_of(page)
+    assert "Choose what happens next" in text_of(page)
     await tickets.contact(desk.connection, ticket, "agent")
     when = await desk.value("SELECT now() + interval '2 days'")
     await tickets.schedule(desk.connection, ticket, "agent", when)
     assert "Visit agreed" in text_of(await li.open(f"/01/{GTIN}/21/S1"))
+
+
+async def test_times_are_chosen_on_the_page_itself(desk: ServiceDesk, new_customer: NewCustomer) -> None:
+    from cloud.desk.dispatch.rounds import hold_round
+    from cloud.desk.dispatch.settings import DispatchSettings
+    from cloud.desk.outreach.consent import Profile, set_profile
+
+    await desk.engineer()
+    path = await make_unit(desk)
+    li = await new_customer()
+    await li.register(path, "li@example.test")
+    await set_profile(desk.connection, await desk.value("SELECT user_id FROM app_user"), Profile("h", "north"))
+    await li.send("/c/ask", wish="repair")
+    await hold_round(desk.connection, DispatchSettings())
+    page = await li.open(path)
+    link = re.search(r'href="(/a/[^"]+)"', page.text)
+    assert link
+    page = await li.open(link[1])
+    assert "Yes, " in text_of(page)
+    page = await li.send(link[1])
+    assert "The time is booked." in text_of(page)
+    assert await desk.value("SELECT state FROM ticket") == "scheduled"
+    page = await li.open(path)
+    assert "Visit agreed" in text_of(page)
+    assert "/a/" not in page.text
+
+
+async def test_erasing_leaves_nothing_in_a_dump(
+    desk: ServiceDesk, new_customer: NewCustomer, migrated_url: str
+) -> None:
+    secrets = ["li.lei@erase.example", "Lei Wanzhong", "9 Unmistakable Lane"]
+    path = await make_unit(desk)
+    li = await new_customer()
+    await li.register(path, secrets[0])
+    await li.send("/c/ask", wish="repair")
+    await li.open("/c/account")
+    await li.send("/c/account/details", name=secrets[1], address=secrets[2], locale="en", time_zone="Asia/Shanghai")
+    assert all(secret in li.page.text for secret in secrets)
+    account = await desk.value("SELECT user_id FROM app_user")
+    key = await desk.value("SELECT wrapped_key FROM personal_key")
+    sealed = [bytes(row[0]) for row in await desk.rows("SELECT ciphertext FROM personal_contact")]
+    assert len(sealed) == 3
+
+    await li.open("/c/account/erase")
+    assert (await li.send("/c/account/erase")).status_code == 422
+    page = await li.send("/c/account/erase", sure="yes")
+    assert "Your account is erased" in text_of(page)
+    assert "Registered to you" not in text_of(await li.open(path))
+    assert await desk.value("SELECT count(*) FROM owned_device") == 0
+    assert await desk.rows("SELECT user_id, problem FROM ticket") == [(account, "repair_asked")], "under the pseudonym"
+
+    dump = dump_of(migrated_url)
+    assert account.encode() in dump
+    for secret in secrets:
+        assert secret.encode() not in dump, secret
+    for cipher in [bytes(key), *sealed]:
+        assert cipher.hex().encode() not in dump
+        assert cipher not in dump
+
+
+def dump_of(url: str) -> bytes:
+    program = find_postgres().folder / "pg_dump"
+    done = subprocess.run([program, "--inserts", url], capture_output=True, check=True, timeout=60)
+    assert len(done.stdout) > 10_000
+    return done.stdout

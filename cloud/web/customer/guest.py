@@ -140,6 +140,7 @@ class Guest:
                 _=self.words.say,
                 pick=self.words.pick,
                 day=self.day,
+                clock=lambda at, zone: self.words.clock(at, ZoneInfo(zone)),
                 window=lambda start, end, zone: self.words.window(start, end, ZoneInfo(zone)),
                 words=self.words,
                 html_language="zh-CN" if self.words.language == "zh" else self.words.language,
@@ -168,7 +169,7 @@ class Guest:
     def day(self, at: Any, zone: str = "UTC") -> str:
         """A date as people write it."""
         local = at if type(at) is date else at.astimezone(ZoneInfo(zone)).date()
-        return str(format_date(local, "long", locale=self.words.locale))
+        return str(format_date(local, "medium", locale=self.words.locale))
 
     def _begin(self, account: str | None) -> Visit:
         until = time.time() + self.reception.settings.session_days * DAY_S

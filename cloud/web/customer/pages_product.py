@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Request, Response
 
+from cloud.desk.dispatch.booking import windows
 from cloud.desk.errors import DeskError
 from cloud.desk.outreach import checking
+from cloud.desk.outreach.secrets import Tap
 from cloud.registry import gs1, ownership
 from cloud.registry.errors import BadProductCode
 from cloud.registry.ownership import ProductCard
@@ -43,6 +46,7 @@ async def product_page(request: Request) -> Response:
             "manual": guest.words.pick(await products.manuals(connection, card.model), ""),
             "tickets": tickets,
             "zone": await _zone(connection, account),
+            "answers": await _answers(guest, connection, tickets),
         }
     return guest.show("product.html", **facts)
 
@@ -195,6 +199,20 @@ async def _card_of_link(connection: Connection, request: Request) -> ProductCard
     if card is None:
         raise _unknown()
     return card
+
+
+async def _answers(guest: Guest, connection: Connection, tickets: list[products.OwnTicket]) -> dict[int, str]:
+    """For tickets that wait for the customer's word: the page of answers, with the next free window first."""
+    key, links = guest.reception.parts.outreach_key, {}
+    until = datetime.now(UTC) + timedelta(days=guest.reception.parts.outreach.link_days)
+    for ticket in tickets if key is not None else ():
+        row = await (await connection.execute(SQL["waits_for_answer"], {"ticket_no": ticket.ticket_no})).fetchone()
+        if row is None or key is None:
+            continue
+        free = [w for w in await windows(connection, ticket.ticket_no) if w.state != "booked"]
+        tap = Tap(row[0], "accept", row[1], free[0].slot_no) if free else Tap(row[0], "visit", row[1])
+        links[ticket.ticket_no] = f"/a/{key.token(tap, until)}"
+    return links
 
 
 async def _zone(connection: Connection, account: str | None) -> str:
