@@ -37,7 +37,8 @@ CHANNELS = tuple(f"c{k}" for k in range(8))
 WARM_UP = 45  # records a device until it has a baseline
 SAMPLES, PERIOD_S = 12, 5.0  # of a frame: one window of a minute
 MODELS = 10
-DRIFTING = 50  # one device in so many
+DRIFTING = 50  # one device in so many, by the end of the measurement
+FURTHEST = 10.0  # so many sigma from normal
 
 
 class Readings:
@@ -58,11 +59,11 @@ class Readings:
         return values
 
 
-def blocks(readings: Readings, first: int, count: int, step_s: float) -> Iterator[RecordBlock]:
+def blocks(readings: Readings, first: int, count: int, step_s: float, drift: float = 0.0) -> Iterator[RecordBlock]:
     """``count`` instants of one record a device, a block a model at each."""
     for k in range(first, first + count):
         at = k * step_s
-        values = readings.at(at, drift=max(0.0, (k - WARM_UP) * 0.1))
+        values = readings.at(at, drift)
         for model in range(MODELS):
             rows = slice(model, None, MODELS)
             names = readings.names[rows]
@@ -78,7 +79,7 @@ def engine_alone(devices: int, records: int) -> tuple[dict[str, Any], Engine]:
     observing = learning = 0.0
     outcomes = tickets = 0
     for k in range(rounds):
-        for block in blocks(readings, WARM_UP + k, 1, step):
+        for block in blocks(readings, WARM_UP + k, 1, step, FURTHEST * (k + 1) / rounds):
             began = time.process_time()
             found = engine.observe(block)
             raised = found.raised()
@@ -130,7 +131,7 @@ def service_path(devices: int, records: int, profile: cProfile.Profile | None = 
     windows = max(records // (devices * SAMPLES), 3)
     spent, judged, decisions = 0.0, 0, 0
     for window in range(warm, warm + windows):
-        batch = frames(readings, window, drift=(window - warm) * 1.0)
+        batch = frames(readings, window, FURTHEST * (window + 1 - warm) / windows)
         if profile:
             profile.enable()
         began = time.process_time()

@@ -138,10 +138,12 @@ def _hindsight(appliances: Sequence[Appliance], course: Course, span: Span) -> t
         for t, b in curve
     ]
     place = within_budget(curve, BUDGET)
+    lax = rows[0]
+    thinned = {"laxest_threshold_thinned_at_random": round(lax[2] * min(1.0, BUDGET / max(lax[1], 1e-9)), 4)}
     if place is None:
-        return {"threshold": None}, rows
+        return thinned | {"threshold": None}, rows
     calls = course.swept[place]
-    held = {"threshold": round(curve[place][0], 4), "by_kind": by_kind(appliances, calls, span)}
+    held = thinned | {"threshold": round(curve[place][0], 4), "by_kind": by_kind(appliances, calls, span)}
     return held | figures(appliances, calls, span, seed=BOOTSTRAP_SEED), rows
 
 
@@ -316,13 +318,13 @@ def plot(found: dict[str, Any], target: Path) -> None:
         ylim=(0, 100),
     )
     left.legend(fontsize=8)
-    bins = np.array(found["calibration"].get("reliability_stated_true_n", []))
     right.plot([0, 1], [0, 1], color="grey", linewidth=1)
-    if len(bins):
-        right.plot(bins[:, 0], bins[:, 1], "o-")
-        for stated, true, n in bins:
-            right.annotate(f"{int(n)}", (stated, true), fontsize=7)
-    right.set(xlabel="stated probability, end of day", ylabel="failed within the horizon", xlim=(0, 1), ylim=(0, 1))
+    for key, label in (("calibration", "failed within the horizon"), ("calibration_of_faulty", "had a fault")):
+        bins = np.array(found.get(key, {}).get("reliability_stated_true_n", []))
+        if len(bins):
+            right.plot(bins[:, 0], bins[:, 1], "o-", label=label)
+    right.set(xlabel="stated probability, end of day", ylabel="share that came true", xlim=(0, 1), ylim=(0, 1))
+    right.legend(fontsize=8)
     figure.tight_layout()
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=110)
