@@ -23,8 +23,8 @@ async def _read(url: str, count: int, last: str | None = None) -> list[Told]:
     found: list[Told] = []
     headers = {"Last-Event-ID": last} if last else {}
     async with (
-        asyncio.timeout(20),
-        httpx.AsyncClient() as client,
+        asyncio.timeout(40),
+        httpx.AsyncClient(timeout=30) as client,
         client.stream("GET", f"{url}/api/v1/stream", headers=headers) as answer,
     ):
         event: dict[str, str] = {}
