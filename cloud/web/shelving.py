@@ -7,6 +7,8 @@ from typing import Any
 
 from cloud.db import queries
 from cloud.db.pool import Pool
+from cloud.web.auth.changes import changing
+from cloud.web.auth.permissions import Permission
 from cloud.web.problems import not_found, unprocessable
 
 LONGEST = timedelta(days=7)  # [K] longer is no shelf but a repair that nobody makes
@@ -18,7 +20,7 @@ async def shelve(
     """Hide a case's fault from the live list: on its device, or on all devices of its model.
 
     Raises:
-        Problem: no reason, no time or too long; no such case, or its model is unknown.
+        Problem: they may not; no reason, no time or too long; no such case, or its model is unknown.
     """
     if not reason.strip():
         raise unprocessable("say why it may wait")
@@ -35,6 +37,6 @@ async def unshelve(pool: Pool, shelf_no: int, person: str) -> None:
 
 
 async def _run(pool: Pool, name: str, parameters: dict[str, Any]) -> bool:
-    async with pool.connection() as connection:
+    async with changing(pool, Permission.SHELVE) as connection:
         cursor = await connection.execute(queries.load("web")[name], parameters)
         return await cursor.fetchone() is not None

@@ -22,6 +22,9 @@ from cloud.desk.dispatch.visits import NoSuchVisit, VisitReport
 from cloud.desk.errors import DeskError
 from cloud.desk.tickets import Outcome
 from cloud.web import personal
+from cloud.web.auth.changes import changing
+from cloud.web.auth.identity import acting
+from cloud.web.auth.permissions import Permission
 from cloud.web.console.frame import PLACES, Visit, icon, more, preferences
 from cloud.web.console.language import asked_for, language, scheme_of, speaking
 from cloud.web.console.words import OUTCOME, SAFETY, SEVERITY, _, in_language, problem_name
@@ -87,7 +90,7 @@ def router(signed_in: Callable[[], bool]) -> APIRouter:
         report = VisitReport(sent.outcome, sent.found_at, sent.code, sent.part, sent.note.strip())
         context = context_of(request)
         try:
-            async with context.pool.connection() as connection:
+            async with changing(context.pool, Permission.RESOLVE) as connection:
                 return {
                     "finding_no": await dispatch.finish(connection, number, await _engineer_of(request, number), report)
                 }
@@ -102,7 +105,7 @@ def router(signed_in: Callable[[], bool]) -> APIRouter:
         body = await _body(request, PHOTO_BYTES)
         kind = request.headers.get("content-type", "")
         try:
-            async with context_of(request).pool.connection() as connection:
+            async with changing(context_of(request).pool, Permission.RESOLVE) as connection:
                 digest = await dispatch.add_photo(connection, number, kind, body)  # type: ignore[arg-type]
         except NoSuchVisit as error:
             raise not_found(f"visit {number}") from error
@@ -135,14 +138,20 @@ async def _engineer_of(request: Request, number: int) -> str:
     """Under whose name the finding goes: the person who sends it, if they visit; else whose visit it is."""
     order = await visits.work_order(context_of(request).pool, number)
     known = {e.engineer for e in await visits.engineers(context_of(request).pool)}
-    operator = operator_of(request)
+    operator = _self(operator_of(request))
     return operator if operator in known or order is None or order.engineer is None else order.engineer
+
+
+def _self(operator: str) -> str:
+    """Which engineer somebody is: as their account says, else of the same name."""
+    identity = acting()
+    return (identity.engineer if identity else None) or operator
 
 
 async def _page(visit: Visit, wanted: str, day: date | None) -> Response:
     pool = visit.context.pool
     people = await visits.engineers(pool)
-    mine = next((e for e in people if e.engineer == (wanted or visit.operator)), None)
+    mine = next((e for e in people if e.engineer == (wanted or _self(visit.operator))), None)
     if mine is None and not wanted and len(people) == 1:
         return RedirectResponse(f"/my-day?engineer={people[0].engineer}", status_code=303)
     zone = _zone(mine)
@@ -160,6 +169,7 @@ async def _page(visit: Visit, wanted: str, day: date | None) -> Response:
         more=more("day", visit),
         preferences=preferences(visit),
         operator=visit.operator,
+        own=_self(visit.operator),
         people=people,
         mine=mine,
         chosen=chosen,

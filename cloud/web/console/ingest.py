@@ -14,6 +14,7 @@ from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.parts import List, Row, box, text, time_cell
 from cloud.web.console.trust import tabs
 from cloud.web.console.words import N_, _, duration, figure, size
+from cloud.web.problems import Problem
 from cloud.web.reads import ingest
 from cloud.web.reads.ingest import DeadLetter, Loss, Program
 from cloud.web.replaying import replay_letters
@@ -144,7 +145,11 @@ def _section(title: str, label: str, columns: list[dict[str, str]], empty: dict[
 def _replaying(visit: Visit, letters: List) -> None:
     async def again(event: GenericEventArguments) -> None:
         number = int(str(event.args))
-        outcome = await replay_letters(visit.context.pool, [number])
+        try:
+            outcome = await replay_letters(visit.context.pool, [number])
+        except Problem as problem:
+            ui.notify(problem.detail, type="negative")
+            return
         if outcome.stored:
             ui.notify(_("Read and stored."), type="positive")
         else:

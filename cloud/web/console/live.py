@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
+from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
@@ -13,6 +14,7 @@ from cloud.web.console import shelf
 from cloud.web.console.frame import Frame, Visit, follow, framed
 from cloud.web.console.parts import Cell, List, Row, box, severity_cell, text, time_cell
 from cloud.web.console.words import N_, SEVERITY, STATE, _, figure, in_language, missing_words, percent, problem_name
+from cloud.web.problems import Problem
 from cloud.web.reads.faults import Fault
 from cloud.web.reads.service import Incident
 from cloud.web.reads.shelves import holding
@@ -229,7 +231,10 @@ async def _shelf_page(visit: Visit) -> None:
         listing = List(_("On the shelf"), shelf.COLUMNS, shelf.EMPTY)
 
         async def show_again(event: GenericEventArguments) -> None:
-            await unshelve(visit.context.pool, int(str(event.args).rpartition("/")[2]), visit.operator)
+            try:
+                await unshelve(visit.context.pool, int(str(event.args).rpartition("/")[2]), visit.operator)
+            except Problem as problem:
+                ui.notify(problem.detail, type="negative")
 
         listing.on("act", show_again)
 

@@ -144,7 +144,7 @@ def _say(ticket: TicketDetail, spoken: str) -> None:
         card_title(_("What to say"), note)
         none = _("The dictionary has no words for this yet: say what was seen, and ask what the customer sees.")
         text(words or none, "fc-say", "p").props(f'lang="{theirs if words else language()}"')
-        if words and theirs != language():
+        if words and in_language(ticket.customer_words) != words:
             text(in_language(ticket.customer_words), "quiet fc-after", "p")
         hazard = SAFETY.get(ticket.safety, ticket.safety)
         if hazard:
