@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +12,14 @@ from hypothesis import strategies as st
 from cloud.web.board import Picture
 from cloud.web.console import charts
 from cloud.web.console.frame import banner_words
-from cloud.web.console.live import fault_row
+from cloud.web.console.live import fault_row, shown_rows, storm_row
 from cloud.web.console.words import duration, figure, in_language, percent, problem_name, size
 from cloud.web.reads.devices import Clocks
 from cloud.web.reads.faults import Fault
 from cloud.web.reads.ingest import IngestHealth
 from cloud.web.reads.series import Bucket, ChannelSeries, Series, UsualRange
+from cloud.web.reads.service import Incident
+from cloud.web.reads.shelves import Shelf
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -86,6 +89,23 @@ def test_a_row_leads_to_its_ticket_else_to_its_device_and_says_what_it_waits_for
     assert row["cells"]["severity"]["value"] == "unknown"
     predicted = fault_row(_fault(source="predicted", probability=0.86, raises=3, cleared_at=NOW))["cells"]["fault"]
     assert (predicted["mark"], predicted["under"]) == ("predicted 86 %", "raised 3 times, cleared")
+
+
+def test_a_storm_is_one_line_and_the_shelf_hides_what_it_holds() -> None:
+    faults = tuple(_fault(case_no=n, device=f"washer-{n}") for n in range(1, 6))
+    shelf = Shelf(shelf_no=1, problem="5E", device="washer-5", model=None, reason="known", person="mei",
+                  shelved_at=NOW, until=NOW + timedelta(hours=1))  # fmt: skip
+    picture = replace(_picture(), faults=faults, in_storms=frozenset({1, 2, 3}), shelves=(shelf,))
+    assert [row["key"] for row in shown_rows(picture, lambda fault: True)] == ["4"]
+    incident = Incident(incident_no=9, region="hills", cause="water main", began_at=NOW, last_at=NOW, devices=3,
+                        region_devices=40, words={}, sentence={"en": "3 of 40 within an hour"}, standing=2,
+                        customers=3, told=1)  # fmt: skip
+    cells = storm_row(incident)["cells"]
+    assert cells["fault"]["text"] == "3 devices in hills: water main"
+    assert cells["next"]["under"] == "1 of 3 customers told"
+    whole_model = shelf.model_copy(update={"device": None, "model": "WM"})
+    assert whole_model.holds(_fault(model="WM"))
+    assert not whole_model.holds(_fault(model="WX"))
 
 
 def _series(*minutes: int, hold_ms: int = 0) -> Series:
