@@ -312,7 +312,8 @@ def plot(found: dict[str, Any], target: Path) -> None:
     )
     left.axvline(BUDGET, color="grey", linestyle=":", linewidth=1)
     left.set(
-        xscale="symlog",
+        xscale="log",
+        xlim=(1, 20_000),
         xlabel="false calls for 1,000 appliance-years",
         ylabel="called before noticed, %",
         ylim=(0, 100),
