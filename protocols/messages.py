@@ -199,9 +199,7 @@ class Telemetry(Message):
     boot: U32 = 0
     seq: U32 = 0
     period_ms: Annotated[int, Field(ge=1, le=0xFFFFFFFF)] = 1000
-    values: Annotated[
-        dict[Label, Finite | None | list[Finite | None]], Field(min_length=1, max_length=MAX_CHANNELS)
-    ]
+    values: Annotated[dict[Label, Finite | None | list[Finite | None]], Field(min_length=1, max_length=MAX_CHANNELS)]
 
     @model_validator(mode="after")
     def _shape(self) -> Self:
@@ -291,9 +289,7 @@ def check_event_time(at_ms: int, now_ms: int) -> None:
     if at_ms < EARLIEST_MS:
         raise AbsurdTime(f"event time {at_ms} ms lies before 2000-01-01: the clock was never set")
     if at_ms > now_ms + FUTURE_MS:
-        raise AbsurdTime(
-            f"event time {at_ms} ms lies {(at_ms - now_ms) / 3_600_000:.1f} h in the future; at most 24 h"
-        )
+        raise AbsurdTime(f"event time {at_ms} ms lies {(at_ms - now_ms) / 3_600_000:.1f} h in the future; at most 24 h")
 
 
 def _explain(name: str, error: ValidationError) -> ProtocolError:

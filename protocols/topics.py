@@ -89,9 +89,7 @@ class Topic:
         try:
             known = Kind(kind)
         except ValueError:
-            raise BadTopic(
-                f"topic {text[:200]!r}: unknown kind {kind!r}, expected one of {', '.join(Kind)}"
-            ) from None
+            raise BadTopic(f"topic {text[:200]!r}: unknown kind {kind!r}, expected one of {', '.join(Kind)}") from None
         if direction != known.direction:
             raise BadTopic(f"topic {text[:200]!r}: {known} travels {known.direction}, not {direction!r}")
         return cls(gateway, known, None if device == NO_DEVICE else device)

@@ -41,7 +41,8 @@ def words(locale: str, domain: str = DOMAIN) -> Words:
         parsed = Locale.parse(FALLBACK)
     language = next((n for n in (str(parsed), parsed.language) if n in languages()), FALLBACK)
     return Words(
-        parsed if parsed.language == language.partition("_")[0] else Locale.parse(FALLBACK), _catalogue(language, domain)
+        parsed if parsed.language == language.partition("_")[0] else Locale.parse(FALLBACK),
+        _catalogue(language, domain),
     )
 
 
