@@ -5,6 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 DEMO_ARGS ?=
 TEST_ARGS ?=
+TEST_JOBS ?= 4
 BENCH_ARGS ?=
 EVALUATE_ARGS ?=
 
@@ -25,7 +26,7 @@ demo: $(STAMP) ## Everything on this machine: engines, cloud, a simulated fleet,
 
 test: $(STAMP) ## All tests against real engines, lint among them (TEST_ARGS="tests/engines -k nats")
 	@deploy/test-machine
-	@$(BIN)/python -m pytest --durations=12 $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) --durations=12 $(TEST_ARGS)
 
 lint: $(STAMP) ## ruff, mypy (strict), the import contract
 	@$(BIN)/ruff check .
