@@ -43,6 +43,7 @@ bench: $(STAMP) ## Throughput and cost beside simpler pipelines, on this machine
 
 evaluate: $(STAMP) ## Score the detector on recorded data and on the simulator (EVALUATE_ARGS)
 	@$(BIN)/python -m benchmarks.evaluate_detection $(EVALUATE_ARGS)
+	@$(BIN)/python -m benchmarks.bench_simulator --fast --no-write
 
 docs: $(STAMP) ## Write docs/settings.md anew from the programs' settings
 	@$(BIN)/python -m docs.write_settings

@@ -62,6 +62,7 @@ async def served(
 
 async def seen(page: Page, name: str) -> None:
     """The page fits a narrow and a usual phone, and stays on this server."""
+    await page.wait_for_load_state("load")
     for width in (320, 390):
         await page.set_viewport_size({"width": width, "height": 844})
         too_wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
