@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 DEMO_ARGS ?=
 TEST_ARGS ?=
-TEST_JOBS ?= 4
+TEST_JOBS ?= 3
 BENCH_ARGS ?=
 EVALUATE_ARGS ?=
 
