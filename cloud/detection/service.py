@@ -6,17 +6,17 @@ import asyncio
 import os
 import socket
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cloud.db import queries
 from cloud.db.settings import DatabaseSettings
+from cloud.db.waiting import despite_losses, notice_within
 from cloud.detection.alarms import AlarmSettings
 from cloud.detection.engine import Engine
 from cloud.detection.intake import Intake
@@ -154,14 +154,8 @@ class Detector:
 
 async def run(settings: DetectSettings, database: DatabaseSettings, stop: asyncio.Event | None = None) -> None:
     """Run until `stop` is set. A lost database connection is made again; nothing is skipped or decided twice."""
-    stop = stop or asyncio.Event()
-    while not stop.is_set():
-        try:
-            await _follow(settings, database, stop)
-        except OperationalError as error:
-            log.warning("database_lost", detail=str(error).strip(), next_try_s=settings.poll_s)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), settings.poll_s)
+    stopping = stop or asyncio.Event()
+    await despite_losses(lambda: _follow(settings, database, stopping), stopping, settings.poll_s)
 
 
 async def _follow(settings: DetectSettings, database: DatabaseSettings, stop: asyncio.Event) -> None:
@@ -183,24 +177,8 @@ async def _follow(settings: DetectSettings, database: DatabaseSettings, stop: as
                 kept_at = time.monotonic()
                 await detector.keep(work, now=kept_at)
             if not busy:
-                await _wait(notices, settings.poll_s, stop)
+                await notice_within(notices, settings.poll_s, stop)
         await detector.keep(work, now=time.monotonic(), final=True)
-
-
-async def _wait(notices: Connection, at_most_s: float, stop: asyncio.Event) -> None:
-    """Until a notice, the stop, or the timeout."""
-
-    async def first_notice() -> None:
-        async for _ in notices.notifies(timeout=at_most_s, stop_after=1):
-            return
-
-    waits = [asyncio.ensure_future(first_notice()), asyncio.ensure_future(stop.wait())]
-    _done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
-    for task in _done:
-        task.result()
 
 
 __all__ = ["CohortNote", "DetectSettings", "Detector", "new_pipeline", "run"]

@@ -23,12 +23,12 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError, NotFoundError
 
+from cloud.db.waiting import set_within
 from cloud.ingest.backoff import Backoff
 from cloud.ingest.bulk_nats import Taken, busy_subscription, send_empty
 from cloud.ingest.ports import Arrival
 from cloud.ingest.settings import IngestSettings
 from cloud.ingest.tls import tls_context
-from cloud.ingest.waiting import set_within
 from protocols.topics import UPLINK_SUBJECT
 
 log = structlog.get_logger(__name__)

@@ -21,11 +21,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from cloud.db.waiting import set_within
 from cloud.ingest.backoff import Backoff
 from cloud.ingest.ports import Arrival
 from cloud.ingest.settings import IngestSettings
 from cloud.ingest.tls import tls_context
-from cloud.ingest.waiting import set_within
 from protocols.topics import UPLINK_FILTER
 
 log = structlog.get_logger(__name__)

@@ -11,6 +11,7 @@ import structlog
 
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
+from cloud.db.waiting import set_within
 from cloud.ingest.backoff import Backoff
 from cloud.ingest.batcher import Batcher
 from cloud.ingest.commands import send_commands_forever
@@ -24,7 +25,6 @@ from cloud.ingest.ports import Arrival, Subscriber
 from cloud.ingest.receipts import ReceiptBook
 from cloud.ingest.settings import IngestSettings
 from cloud.ingest.upkeep import upkeep_forever
-from cloud.ingest.waiting import set_within
 from cloud.ingest.writer import Writer, Written
 from protocols.identifiers import partition
 from protocols.messages import Sequenced

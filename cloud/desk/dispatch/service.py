@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from typing import Any
 
-import psycopg
-import structlog
 from psycopg import AsyncConnection
 
 from cloud.db.settings import DatabaseSettings
+from cloud.db.waiting import despite_losses, notice_within
 from cloud.desk.dispatch.clocks import escalate
 from cloud.desk.dispatch.rounds import hold_round
 from cloud.desk.dispatch.settings import DispatchSettings
 
-log = structlog.get_logger(__name__)
-
 
 async def run(settings: DispatchSettings, database: DatabaseSettings, stop: asyncio.Event) -> None:
     """Run until `stop` is set. A lost database is waited for; a round that was cut off is held again."""
-    while not stop.is_set():
-        try:
-            await _follow(settings, database, stop)
-        except psycopg.OperationalError as error:
-            log.warning("database_lost", detail=str(error).strip(), next_try_s=settings.poll_s)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), settings.poll_s)
+    await despite_losses(lambda: _follow(settings, database, stop), stop, settings.poll_s)
 
 
 async def _follow(settings: DispatchSettings, database: DatabaseSettings, stop: asyncio.Event) -> None:
@@ -43,18 +32,4 @@ async def _follow(settings: DispatchSettings, database: DatabaseSettings, stop: 
         while not stop.is_set():
             await hold_round(work, settings)
             await escalate(work, settings)
-            await _wait(notices, settings.poll_s, stop)
-
-
-async def _wait(notices: AsyncConnection[Any], at_most_s: float, stop: asyncio.Event) -> None:
-    async def first_notice() -> None:
-        async for _ in notices.notifies(timeout=at_most_s, stop_after=1):
-            return
-
-    waits = [asyncio.ensure_future(first_notice()), asyncio.ensure_future(stop.wait())]
-    done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
-    for task in done:
-        task.result()
+            await notice_within(notices, settings.poll_s, stop)

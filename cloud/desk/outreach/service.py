@@ -7,18 +7,17 @@ import os
 import secrets as random_secrets
 import socket
 import time
-from contextlib import suppress
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
-from psycopg_pool import PoolTimeout
 from pydantic import SecretStr
 
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
+from cloud.db.waiting import despite_losses, notice_within
 from cloud.desk.dispatch.rounds import hold_round
 from cloud.desk.dispatch.settings import DispatchSettings
 from cloud.desk.outreach.delivery import Courier, advance, deliver
@@ -75,14 +74,12 @@ async def run(
     courier = Courier(settings, key, master, providers_of(settings), name)
     log.info("outreach_runs", channels=sorted(courier.served), personal_data=master is not None)
     rules = dispatch or DispatchSettings()
-    while not stop.is_set():
-        try:
-            async with open_pool(database, "outreach") as pool:
-                await _follow(pool, courier, rules, database, stop)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            log.warning("database_lost", detail=str(error).strip(), next_try_s=settings.poll_s)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), settings.poll_s)
+
+    async def follow() -> None:
+        async with open_pool(database, "outreach") as pool:
+            await _follow(pool, courier, rules, database, stop)
+
+    await despite_losses(follow, stop, settings.poll_s)
 
 
 async def _follow(
@@ -146,15 +143,4 @@ async def _wait(pool: Pool, notices: AsyncConnection[Any], at_most_s: float, sto
         row = await (await connection.execute(SQL["next_wall"])).fetchone()
     if row is not None and isinstance(row[0], float):
         at_most_s = max(0.01, min(at_most_s, row[0]))
-
-    async def first_notice() -> None:
-        async for _ in notices.notifies(timeout=at_most_s, stop_after=1):
-            return
-
-    waits = [asyncio.ensure_future(first_notice()), asyncio.ensure_future(stop.wait())]
-    done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
-    for task in done:
-        task.result()
+    await notice_within(notices, at_most_s, stop)
