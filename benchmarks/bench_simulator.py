@@ -1,8 +1,9 @@
 """The open benchmark: the detector and two baselines on a simulated fleet (docs/open-benchmark.md).
 
-    python -m benchmarks.bench_simulator [--appliances 10000] [--days 365] [--seed 1] [--period 3600] [--fast]
+    python -m benchmarks.bench_simulator [--appliances 10000] [--days 365] [--years 2] [--seed 1] [--period 3600]
 
-``--fast`` takes 1,000 appliances and 120 days.  Results go to ``benchmarks/results/simulator.json`` with date and
+``--years`` counts spans of ``--days``: the first begins with a detector that has seen nothing, each later one with
+what it learnt before.  ``--fast`` takes 1,000 appliances and 120 days.  Results go to ``benchmarks/results/simulator.json`` with date and
 machine, the plot to ``docs/images/open-benchmark.png``; ``--fast`` and ``--no-write`` write neither.
 """
 
@@ -22,19 +23,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.simulator.baselines import CODE_RULES, ReportedCodes, StaticLimits
 from benchmarks.simulator.certainty import calibration, failing_within, faulty, judged, precision, recovered
 from benchmarks.simulator.course import Course, run
 from benchmarks.simulator.entry import EngineEntry
-from benchmarks.simulator.figures import YEAR_S, by_kind, figures, within_budget
+from benchmarks.simulator.figures import YEAR_S, by_kind, figures, within, within_budget
 from benchmarks.simulator.people import DAY_S, Habits
 from benchmarks.simulator.port import Answer, Detector, Label, Tick, nothing
 from cloud.detection.settings import EngineSettings
 from device_sim.failure.life import Span
 from device_sim.fleet.population import Appliance, FirmwareChange, World
 from device_sim.fleet.records import BulkFleet, Day
-from device_sim.people.money import balance
+from device_sim.people.money import Call, balance
 
 HERE = Path(__file__).resolve().parent
 START = 1_767_225_600.0  # 2026-01-01 UTC
@@ -84,8 +86,10 @@ class Diary:
             )
 
 
-def contest(world: World, appliances: Sequence[Appliance], period_s: float, settings: EngineSettings) -> dict[str, Any]:
-    """Engine and baselines side by side on one world."""
+def contest(
+    world: World, appliances: Sequence[Appliance], period_s: float, settings: EngineSettings, years: int = 1
+) -> list[dict[str, Any]]:
+    """Engine and baselines side by side on one world; the figures of each of its ``years`` equal parts."""
     days = int((world.span.end - world.span.start) / DAY_S)
     names = [a.device for a in appliances]
     entry = EngineEntry(names, settings, DETECTOR_SEED)
@@ -108,31 +112,45 @@ def contest(world: World, appliances: Sequence[Appliance], period_s: float, sett
         after_day=diary,
     )
     cpu = time.process_time() - began
-    own = courses[0]
+    failing = failing_within(appliances, world.span, days, settings.horizon_s)
+    present = faulty(appliances, world.span, days)
+    parts = []
+    for year in range(years):
+        page = slice(year * days // years, (year + 1) * days // years)
+        window = Span(world.span.start + page.start * DAY_S, world.span.start + page.stop * DAY_S)
+        found = _part(appliances, dict(zip(entrants, courses, strict=True)), window)
+        found["calibration"] = calibration(diary.pages[0][page], failing[page])
+        found["calibration_of_faulty"] = calibration(diary.pages[0][page], present[page])
+        parts.append({"records_in_all": courses[0].records, "cpu_seconds_in_all": round(cpu, 1)} | found)
+    return parts
+
+
+def _part(appliances: Sequence[Appliance], courses: dict[str, Course], window: Span) -> dict[str, Any]:
+    """The figures of what happened in ``window``."""
+    own = courses["engine"]
+    here, calls = within(appliances, own.calls, window)
+    checks = [check for check in own.checks if check.at in window]
     found: dict[str, Any] = {
-        "records": own.records,
-        "cpu_seconds_in_all": round(cpu, 1),
-        "labels": _count(label.verdict for label in own.labels),
-        "checks": len(own.checks),
-        "engine_own_decision": figures(appliances, own.calls, world.span, seed=BOOTSTRAP_SEED, checks=own.checks),
-        "by_kind": by_kind(appliances, own.calls, world.span),
-        "by_quarter": _quarters(appliances, own, world.span),
-        "calibration": calibration(diary.pages[0], failing_within(appliances, world.span, days, settings.horizon_s)),
-        "calibration_of_faulty": calibration(diary.pages[0], faulty(appliances, world.span, days)),
+        "labels": _count(label.verdict for label in own.labels if label.known_at in window),
+        "checks": len(checks),
+        "engine_own_decision": figures(here, calls, window, seed=BOOTSTRAP_SEED, checks=checks),
+        "by_kind": by_kind(here, calls, window),
+        "by_quarter": _quarters(here, calls, window),
         "at_same_budget": {},
         "curves": {},
     }
-    for (name, _), course in zip(entrants.items(), courses, strict=True):
-        found["at_same_budget"][name], found["curves"][name] = _hindsight(appliances, course, world.span)
+    for name, course in courses.items():
+        swept = [within(appliances, each, window)[1] for each in course.swept]
+        found["at_same_budget"][name], found["curves"][name] = _hindsight(here, course.thresholds, swept, window)
     return found
 
 
-def _hindsight(appliances: Sequence[Appliance], course: Course, span: Span) -> tuple[dict[str, Any], list[list[float]]]:
+def _hindsight(
+    appliances: Sequence[Appliance], thresholds: NDArray[np.float64], swept: Sequence[list[Call]], span: Span
+) -> tuple[dict[str, Any], list[list[float]]]:
     """The best threshold within the budget, chosen afterwards, with its figures; and the whole curve."""
     years = (span.end - span.start) / YEAR_S
-    curve = [
-        (float(t), balance(appliances, calls, years)) for t, calls in zip(course.thresholds, course.swept, strict=True)
-    ]
+    curve = [(float(t), balance(appliances, calls, years)) for t, calls in zip(thresholds, swept, strict=True)]
     rows = [
         [round(t, 4), round(b.false_calls_per_1000_years, 2), b.called_before_noticed / max(b.failures, 1), b.regret]
         for t, b in curve
@@ -142,14 +160,14 @@ def _hindsight(appliances: Sequence[Appliance], course: Course, span: Span) -> t
     thinned = {"laxest_threshold_thinned_at_random": round(lax[2] * min(1.0, BUDGET / max(lax[1], 1e-9)), 4)}
     if place is None:
         return thinned | {"threshold": None}, rows
-    calls = course.swept[place]
+    calls = swept[place]
     held = thinned | {"threshold": round(curve[place][0], 4), "by_kind": by_kind(appliances, calls, span)}
     return held | figures(appliances, calls, span, seed=BOOTSTRAP_SEED), rows
 
 
-def _quarters(appliances: Sequence[Appliance], course: Course, span: Span) -> list[dict[str, Any]]:
+def _quarters(appliances: Sequence[Appliance], calls: Sequence[Call], span: Span) -> list[dict[str, Any]]:
     edges = np.linspace(span.start, span.end, 5)
-    known, out = judged(appliances, course.calls), []
+    known, out = judged(appliances, calls), []
     for start, end in itertools.pairwise(edges):
         part = precision(known, start, end)
         out.append({"calls": part.calls, "right": part.right})
@@ -336,6 +354,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--appliances", type=int, default=10_000)
     ask.add_argument("--days", type=int, default=365)
+    ask.add_argument("--years", type=int, default=1, help="spans of --days, one after another")
     ask.add_argument("--seed", type=int, default=1)
     ask.add_argument("--period", type=float, default=3600.0, help="of continuous appliances' records, s")
     ask.add_argument("--horizon-days", type=float, help="the engine's horizon (its default if not given)")
@@ -350,7 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     results |= {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": machine()}
     changes = {"horizon_s": chosen.horizon_days * DAY_S} if chosen.horizon_days else {}
     if "contest" in chosen.parts:
-        span = Span(START, START + chosen.days * DAY_S)
+        span = Span(START, START + chosen.years * chosen.days * DAY_S)
         world = World(chosen.seed, span, chosen.appliances)
         settings = engine_settings(**changes)
         held = {
@@ -362,10 +381,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             "people": asdict(Habits()),
             "settings": {k: getattr(settings, k) for k in sorted(settings.model_fields_set)},
         }
-        results["contest"] = held | contest(world, world.populate(), chosen.period, settings)
-        print(table(results["contest"]), flush=True)
+        parts = contest(world, world.populate(), chosen.period, settings, chosen.years)
+        results["contest"] = [held | part for part in parts]
+        for year, part in enumerate(results["contest"], start=1):
+            print(f"year {year}\n{table(part)}", flush=True)
         if not (chosen.fast or chosen.no_write):
-            plot(results["contest"], HERE.parent / "docs" / "images" / "open-benchmark.png")
+            plot(results["contest"][-1], HERE.parent / "docs" / "images" / "open-benchmark.png")
             _write(target, results)
     if "firmware" in chosen.parts:
         results["firmware"] = firmware_trial(

@@ -54,6 +54,10 @@ class EngineEntry:
             worth = np.flatnonzero(found.scores >= WORTH_MENTIONING)
             numbers.append(block.numbers[worth])
             scores.append(found.scores[worth])
+        woken = self.engine.wake(tick.end)
+        calls.extend(self.numbers[judgement.device] for judgement in woken.raised())
+        numbers.append(np.array([self.numbers[device] for device in woken.devices], np.int64))
+        scores.append(woken.scores)
         return Answer(calls, np.concatenate(numbers), np.concatenate(scores))
 
     def learn(self, label: Label) -> None:

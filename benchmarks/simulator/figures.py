@@ -8,7 +8,7 @@ lead between the two (Kaplan and Meier 1958).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,30 @@ def median_lead(lead: Floats, known: NDArray[np.bool_], weight: Floats) -> float
     surviving = np.cumprod(1.0 - share)
     below = np.flatnonzero(surviving <= 0.5 + 1e-12)
     return float(lead[below[0]]) if len(below) else float("nan")
+
+
+def within(appliances: Sequence[Appliance], calls: Sequence[Call], window: Span) -> tuple[list[Appliance], list[Call]]:
+    """The part of a longer course that lies in ``window``: faults that failed before it are no failures of it, and
+    calls before it count only for a fault that is still there when it begins."""
+    kept: list[Appliance] = []
+    standing: dict[int, list[tuple[float, float]]] = {}
+    for number, appliance in enumerate(appliances):
+        episodes = []
+        for episode in appliance.life.episodes:
+            failed, noticed, ended = (
+                at if at is None or at < window.end else None
+                for at in (episode.failed_at, episode.noticed_at, episode.ended_at)
+            )
+            if failed is not None and failed < window.start:
+                failed = None
+            elif ended is None or ended >= window.start:
+                standing.setdefault(number, []).append((episode.onset, window.start))
+            if episode.onset < window.end:
+                episodes.append(replace(episode, failed_at=failed, noticed_at=noticed, ended_at=ended))
+        kept.append(replace(appliance, life=replace(appliance.life, episodes=tuple(episodes))))
+    return kept, [
+        call for call in calls if call.at in window or any(a <= call.at < b for a, b in standing.get(call.device, ()))
+    ]
 
 
 def worth(appliances: Sequence[Appliance], calls: Sequence[Call], years: float) -> list[Balance]:

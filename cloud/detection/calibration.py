@@ -2,7 +2,9 @@
 
 ``Platt``: logistic regression with an intercept and a slope (Platt 1999) under a Gaussian prior, updated
 outcome by outcome by the extended Kalman step of Bayesian logistic regression (Spiegelhalter and
-Lauritzen 1990).  Before any outcome the prior speaks: what the statistic is worth in general.
+Lauritzen 1990).  Before any outcome the prior speaks: what the statistic is worth in general.  Some
+outcomes are wrong: with a share e of them, P(outcome) = e + (1 - 2e) p, so that one that contradicts a near
+certainty moves little.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cloud.detection.records import Floats
+
+WRONG = 0.02  # share of outcomes that say the opposite of the truth [K]
 
 
 @dataclass
@@ -38,9 +42,11 @@ class Platt:
         """One outcome of a statistic that stood at ``u``; ``share`` weighs it."""
         x = np.array([1.0, u])
         p = float(self.probability(np.array(u)))
-        information = share * max(p * (1.0 - p), 1e-3)
+        heard = WRONG + (1.0 - 2.0 * WRONG) * p
+        trust = (1.0 - 2.0 * WRONG) * p * (1.0 - p) / (heard * (1.0 - heard))  # 1 unless p is near 0 or 1
+        information = share * max(trust * p * (1.0 - p), 1e-3)
         gain = self.covariance @ x
         self.covariance -= np.outer(gain, gain) * (information / (1.0 + information * float(x @ gain)))
-        self.weight = self.weight + self.covariance @ x * (share * (float(positive) - p))
+        self.weight = self.weight + self.covariance @ x * (share * trust * (float(positive) - heard))
         self.weight[1] = max(self.weight[1], 0.1 * self.slope)  # more surprise is never less likely a fault
         self.outcomes += share

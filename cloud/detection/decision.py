@@ -6,7 +6,8 @@ above  p* = cost / (saved + cost)  (Elkan 2001).  Under a capacity, the calls of
 Instead of costs a budget of false calls may be set, a device-month.  It is held online, without looking
 ahead: devices earn allowance as they are watched, each ticket spends its expected falsehood 1 - p, and
 when the outcome is known the expectation is replaced by what it was.  A ticket that the allowance does not
-cover is not raised.
+cover is not raised, and none may spend more than ``SHARE`` of it: while little is left only the surest calls
+are made, and the account settles where the calls of a probability above some p* use up what is earned.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 
 MONTH_S = 30 * 86400.0
+SHARE = 0.1  # of what is left, which one ticket may spend at most [K]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class FalseCallBudget:
     """``rate`` false calls a device-month at most, on the watched exposure so far."""
 
     rate: float
-    earned: float = 0.0
+    earned: float = 1.0  # the first call is everybody's
     spent: float = 0.0
     refused: int = 0
     open: dict[tuple[str, float], float] = field(default_factory=dict)
@@ -81,7 +83,7 @@ class FalseCallBudget:
     def take(self, device: str, at: float, probability: float) -> bool:
         """Whether a ticket may be raised; if so, its expected falsehood is spent."""
         falsehood = 1.0 - probability
-        if self.spent + falsehood > self.earned:
+        if falsehood > SHARE * (self.earned - self.spent):
             self.refused += 1
             return False
         self.spent += falsehood

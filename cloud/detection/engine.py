@@ -4,6 +4,7 @@ The interface, which stays as it is::
 
     engine = Engine(EngineSettings(), seed=0)
     judgements = engine.observe(block)        # Judgements: one a row, in row order; .raised() = tickets due
+    judgements = engine.wake(at)              # devices that have a standing code, whether or not they send anything
     engine.learn(outcome)                     # a finding or failure, with when it was and when it became known
     engine.view(device, at)                   # one device now: Judgement or None
     engine.silent(at)                         # devices that fell silent: they could not be judged
@@ -82,7 +83,7 @@ class Engine:
         out = _Columns(n)
         for family, picked in self._by_family(block, home):
             self._rounds(family, block, roles, picked, out)
-        return self._answer(block, out)
+        return self._judgements(block.devices, block.times, out.score, out.probability, out.raised)
 
     def _family(self, channels: tuple[str, ...], roles: ChannelRoles) -> Family:
         telemetry = tuple(sorted(name for _, name in roles.telemetry))
@@ -165,7 +166,7 @@ class Engine:
     def _codes(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, rows: Ints) -> None:
         for column, name in roles.codes:
             for i in np.flatnonzero(block.values[picked, column] > 0):
-                family.evidence.code_seen(int(rows[i]), name, float(block.times[picked[i]]))
+                family.code_seen(int(rows[i]), name, float(block.times[picked[i]]))
         for column, name in roles.parts:
             for i in np.flatnonzero(block.values[picked, column] > 0):
                 at, device = float(block.times[picked[i]]), block.devices[picked[i]]
@@ -176,7 +177,7 @@ class Engine:
         if family is None:
             self._orphans.setdefault(event.device, []).append(event)
             return
-        family.evidence.happened(family.rows[event.device], event)
+        family.happened(family.rows[event.device], event)
 
     def _judge(self, family: Family, turn: _Round, out: _Columns) -> None:
         rows, at, place = turn.rows, turn.at, turn.place
@@ -188,14 +189,10 @@ class Engine:
         if score.max() < TICKET_SCORE:
             self._watched(family, rows, at)
             return
-        due = (score >= TICKET_SCORE) & (at - family.ticketed_at[rows] >= self.settings.refractory_s)
-        due &= at >= family.quiet_until[rows]
         self._watched(family, rows, at)
-        for i in np.flatnonzero(due):
-            if self.budget and not self.budget.take(family.names[rows[i]], float(at[i]), float(score[i])):
-                continue
-            family.ticketed_at[rows[i]] = at[i]
-            out.raised[int(place[i])] = judgement_of(family, int(rows[i]), float(at[i]), float(score[i]), True)
+        for i in np.flatnonzero(score >= TICKET_SCORE):
+            if self._may_raise(family, int(rows[i]), float(at[i]), float(score[i])):
+                out.raised[int(place[i])] = judgement_of(family, int(rows[i]), float(at[i]), float(score[i]), True)
 
     def _watched(self, family: Family, rows: Ints, at: Floats) -> None:
         if self.budget:
@@ -203,16 +200,49 @@ class Engine:
             self.budget.watched(float(np.minimum(gaps, 86400.0).sum()))
         family.last_at[rows] = at
 
-    def _answer(self, block: RecordBlock, out: _Columns) -> Judgements:
-        tickets = np.zeros(len(block.devices), np.bool_)
-        tickets[list(out.raised)] = True
+    def _judgements(
+        self,
+        devices: Sequence[str],
+        times: Floats,
+        scores: Floats,
+        probabilities: Floats,
+        raised: dict[int, Judgement],
+    ) -> Judgements:
+        tickets = np.zeros(len(devices), np.bool_)
+        tickets[list(raised)] = True
 
         def describe(i: int) -> Judgement:
-            family = self._home[block.devices[i]]
-            row = family.rows[block.devices[i]]
-            return judgement_of(family, row, float(block.times[i]), float(out.score[i]), False)
+            family = self._home[devices[i]]
+            row = family.rows[devices[i]]
+            return judgement_of(family, row, float(times[i]), float(scores[i]), False)
 
-        return Judgements(block.devices, block.times, out.score, out.probability, tickets, out.raised, describe)
+        return Judgements(devices, times, scores, probabilities, tickets, raised, describe)
+
+    def wake(self, at: float) -> Judgements:
+        """Judge at event time ``at`` the devices of which a fault code stands, whether or not they send anything: a
+        machine that has stopped takes no samples. Call it at the end of a tick, before later rows."""
+        devices: list[str] = []
+        scores: list[float] = []
+        raised: dict[int, Judgement] = {}
+        for family in self.families:
+            if not family.codes.standing:
+                continue
+            for row in family.wake(at).tolist():
+                score = float(family.score[row])
+                if score >= TICKET_SCORE and self._may_raise(family, row, at, score):
+                    raised[len(devices)] = judgement_of(family, row, at, score, True)
+                devices.append(family.names[row])
+                scores.append(score)
+        return self._judgements(devices, np.full(len(devices), at), np.array(scores), np.array(scores), raised)
+
+    def _may_raise(self, family: Family, row: int, at: float, score: float) -> bool:
+        """Whether a ticket may be raised for the device now; if so, it is."""
+        if at - family.ticketed_at[row] < self.settings.refractory_s or at < family.quiet_until[row]:
+            return False
+        if self.budget and not self.budget.take(family.names[row], at, score):
+            return False
+        family.ticketed_at[row] = at
+        return True
 
     # -- outcomes ------------------------------------------------------------------------------------
     def learn(self, outcome: Outcome) -> None:

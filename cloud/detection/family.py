@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cloud.detection.bank import BankReading, ChannelBank
+from cloud.detection.code_memory import CodeMemory
 from cloud.detection.conjunctions import NOTHING, Conjunctions
 from cloud.detection.conjunctions import Evidence as Found
 from cloud.detection.cycles import PhaseCutter, PhaseHistory
@@ -21,11 +22,19 @@ from cloud.detection.evidence import ANOMALY_OFF, ANOMALY_ON, Evidence
 from cloud.detection.models import Believed
 from cloud.detection.modes import OperatingModes
 from cloud.detection.novelty import RecordBook
-from cloud.detection.records import Bools, Floats, Ints
+from cloud.detection.portrait import Portraits
+from cloud.detection.records import Bools, DeviceEvent, EventKind, Floats, Ints
 from cloud.detection.sensors import SensorWatch
 from cloud.detection.settings import EngineSettings
-from cloud.detection.suspicion import PEAK, QUIET, SOURCES, Suspicions
+from cloud.detection.supervised import Supervised
+from cloud.detection.suspicion import PEAK, QUIET, REPORTED, SOURCES, Suspicions
 
+FORESIGHT_S = 14 * 86400.0
+SETTLE_S = 7 * 86400.0
+WAKE_EVERY_S = 600.0
+WEIGH_EVERY_S = 3600.0
+WEIGH_CALM_EVERY_S = 6 * 3600.0
+KNOWN_SAMPLES = 10.0  # effectively independent, before a device's portrait is like it
 CYCLE_SLOTS = 2  # at most so many channels of a device are followed by cycles
 
 
@@ -80,6 +89,12 @@ class Family:
         self.conjunctions = Conjunctions(settings.horizon_s, lead_s=settings.lead_s)
         self.believed = Believed(settings.horizon_s)
         self.suspicions = Suspicions(settings.horizon_s + settings.lead_s)
+        self.codes = CodeMemory()
+        self.portraits = Portraits(width, len(settings.spans))
+        self.supervised = Supervised(self.portraits.features, settings.horizon_s, FORESIGHT_S, SETTLE_S)
+        self.seen_fault = np.zeros(0)  # probability by the supervised model
+        self.weigh_at = np.zeros(0)  # when it is to say so next
+        self.judged_at = np.zeros(0)  # when a device was judged for a standing code without a sample
         self.stirred = np.zeros(0, np.bool_)  # something of the device needs following up
         self.cohorts_at = 50.0
         self.samples = 0
@@ -98,10 +113,12 @@ class Family:
             self.first_at[row] = at
             self.quiet_until[row] = self.ticketed_at[row] = -np.inf
             self.away_since[row] = np.inf
+            self.weigh_at[row] = self.judged_at[row] = -np.inf
         return row
 
     def _grow(self, devices: int) -> None:
-        for part in (self.bank, self.cutter, self.book, self.sensors, self.evidence, self.suspicions):
+        growing = (self.bank, self.cutter, self.book, self.sensors, self.evidence, self.codes)
+        for part in (*growing, self.suspicions, self.supervised):
             part.grow(devices)
         have = len(self.cohort)
         if devices > have:
@@ -119,6 +136,9 @@ class Family:
                 "stirred",
                 "surprise",
                 "away_since",
+                "seen_fault",
+                "weigh_at",
+                "judged_at",
             ):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]), old.dtype)]))
@@ -143,6 +163,8 @@ class Family:
             self.cohorts_at = max(self.samples * 1.1, self.cohorts_at + 50)
         reading = self.bank.observe(view, x, seen, self.cohort[view])
         statistics = np.full((len(rows), len(SOURCES)), QUIET)
+        if self.codes.standing:
+            statistics[:, REPORTED] = self.suspicions.stands(view, at, self.codes.since)
         if self.cutter.worth_while():
             statistics[:, 1] = self._cycles(rows, view, at, raw, raw_seen)
         cycling = statistics[:, 1] > QUIET
@@ -168,6 +190,19 @@ class Family:
                     self.evidence.forget(int(row))
                     self.suspicions.forget(int(row))
                     self.away_since[row] = np.inf
+
+    def happened(self, row: int, event: DeviceEvent) -> None:
+        """A code came or went, or a part was replaced."""
+        self.evidence.happened(row, event)
+        if event.kind is EventKind.CODE_RAISED:
+            self.codes.raised(row, event.name, event.at)
+        elif event.kind is EventKind.CODE_CLEARED:
+            self.codes.cleared(row, event.name)
+
+    def code_seen(self, row: int, name: str, at: float) -> None:
+        """A sample said that a code came."""
+        self.evidence.code_seen(row, name, at)
+        self.codes.seen(row, name, at)
 
     def time_left(self, row: int, at: float) -> tuple[float, float] | None:
         """Seconds until failure, 10th to 90th percentile, from how long earlier devices of the family went
@@ -220,12 +255,17 @@ class Family:
         calm = (
             not self.stirred[view].any()
             and statistics[:, :2].max() <= ANOMALY_ON
+            and statistics[:, REPORTED].max() <= QUIET
             and np.abs(strength).max(initial=0.0) < self.settings.drift_sigmas
             and not (self.evidence.changes_at[view] <= at).any()
         )
         if not calm:
             self._follow_up(rows, view, at, statistics, strength)
-        probability, source = self.suspicions.probability(statistics, self.known[view])
+        self._portray(rows, view, at, statistics[:, 0])
+        known = self.known[view]
+        if self.supervised.trusted():
+            known = self.seen_fault[view]
+        probability, source = self.suspicions.probability(statistics, known)
         score = self.suspicions.news(view, at, probability) if len(self.channels) == 1 else probability
         return Verdicts(probability, score, source, statistics, reading.young)
 
@@ -251,6 +291,52 @@ class Family:
             | (self.suspicions.peaks[view] > PEAK).any(axis=1)
             | np.isfinite(since)
         )
+
+    def _portray(self, rows: Ints, view: Ints | slice, at: Floats, surprise: Floats) -> None:
+        """What the supervised model says of the rows, once an hour each, a calm device less often."""
+        known = self.bank.seen[view] >= KNOWN_SAMPLES * min(self.bank.inflation, 8.0)
+        due = np.flatnonzero(known & (at >= self.weigh_at[view]))
+        if not len(due):
+            return
+        n = len(self.names)
+        self.portraits.follow_cohorts(self.bank, self.cohort[:n], self.last_at[:n], float(at[-1]))
+        chosen, when = rows[due], at[due]
+        portraits, stirred = self._portraits(chosen, when, surprise[due])
+        self.seen_fault[chosen] = self.supervised.state(chosen, when, portraits, stirred, self.known[chosen])
+        self.weigh_at[chosen] = when + np.where(stirred, WEIGH_EVERY_S, WEIGH_CALM_EVERY_S)
+
+    def wake(self, at: float) -> Ints:
+        """Judge the devices that have a standing code and were not judged for a while: their rows."""
+        rows = np.array(sorted(self.codes.standing), np.int64)
+        rows = rows[(self.last_at[rows] > -np.inf) & (at - self.judged_at[rows] >= WAKE_EVERY_S)]
+        if not len(rows):
+            return rows
+        when = np.full(len(rows), at)
+        statistics = np.full((len(rows), len(SOURCES)), QUIET)
+        statistics[:, REPORTED] = self.suspicions.stands(rows, when, self.codes.since)
+        self._portray(rows, rows, when, self.surprise[rows])
+        self.suspicions.remember(rows, when, statistics, self.failures_reported)
+        self.stirred[rows] = True
+        known = (self.seen_fault if self.supervised.trusted() else self.known)[rows]
+        probability, _ = self.suspicions.probability(statistics, known)
+        self.score[rows] = np.maximum(probability, self.score[rows])
+        self.judged_at[rows] = at
+        return rows
+
+    def _portraits(self, rows: Ints, at: Floats, surprise: Floats) -> tuple[Floats, Bools]:
+        return self.portraits.of(self.bank, rows, self.cohort[rows], at, surprise, self.codes)
+
+    def kind_of(self, row: int, at: float) -> str:
+        """What the device's fault is most like: a conjunction's kind, else a code that stands, else a kind of fault
+        that looked as this does; empty if like none."""
+        found = self.found.get(row)
+        if found and found.kind and found.probability >= self.score[row] - 1e-12:
+            return found.kind
+        standing = self.codes.standing.get(row)
+        if standing:
+            return min(standing, key=lambda code: (standing[code], code))
+        portrait, _ = self._portraits(np.array([row]), np.array([at]), self.surprise[[row]])
+        return self.supervised.kind_of(portrait[0])
 
     def _recall(self, row: int, at: float) -> None:
         """What the tallies say of the device's literals now."""
@@ -279,6 +365,7 @@ class Family:
         self.failures_reported = self.taught = True
         explained = self.conjunctions.failed(self.names[row], at, kind, weight)
         self.believed.failed(self.names[row], at, weight)
+        self.supervised.right(row, at, kind, weight)
         if self.away_since[row] < at:
             self.leads.append(at - float(self.away_since[row]))
         if not explained:
@@ -289,17 +376,21 @@ class Family:
         """Nothing was found at the ticket of ``at``."""
         self.conjunctions.refuted(self.names[row], at, weight)
         self.suspicions.judged(row, False, weight)
+        self.supervised.wrong(row, at, weight)
 
     def confirmed(self, row: int, at: float, kind: str, weight: float) -> None:
         """A ticket was right, though the device had not failed yet."""
         self.taught = True
         self.conjunctions.confirmed(self.names[row], at, kind, weight)
         self.suspicions.judged(row, True, weight)
+        self.supervised.right(row, at, kind, weight)
 
     def repaired(self, row: int, at: float) -> None:
         """After a repair: smoothed readings, literals and peaks start again."""
         self.bank.settle(row)
         self.evidence.forget(row)
+        self.codes.forget(row)
         self.suspicions.forget(row)
+        self.seen_fault[row] = 0.0
         self.away_since[row] = np.inf
         self.quiet_until[row] = at + self.settings.repair_quiet_s

@@ -129,6 +129,7 @@ class Pipeline:
                 run.samples += len(block.devices)
                 run.touched.update(block.devices)
             now = (tick.number + 1) * self.intake.tick
+            run.decisions.extend(self._alarms(self.engine.wake(now)))
             for transition in self.alarms.advance(now):
                 self._mark_silent(transition)
                 run.touched.add(transition.device)
@@ -159,18 +160,19 @@ class Pipeline:
         for transition in self.alarms.seen(dict.fromkeys(block.devices), newest):
             self._mark_silent(transition)
             yield Decision(transition)
-        settings = self.alarms.settings
-        watched = self.alarms.watched()
-        high = np.flatnonzero(judgements.scores >= settings.raise_score).tolist()
-        rows = set(high)
-        if watched:
-            rows.update(i for i, device in enumerate(block.devices) if device in watched)
-        for row in sorted(rows):
-            yield from self._alarm(judgements, row, watched.get(block.devices[row], ()))
+        yield from self._alarms(judgements)
         for device, row in {device: i for i, device in enumerate(block.devices)}.items():
             known = self.latest.get(device)
             if known is None or block.times[row] - known.at >= HEALTH_EVERY:
                 self._remember(judgements, row)
+
+    def _alarms(self, judgements: Judgements) -> Iterator[Decision]:
+        watched = self.alarms.watched()
+        rows = set(np.flatnonzero(judgements.scores >= self.alarms.settings.raise_score).tolist())
+        if watched:
+            rows.update(i for i, device in enumerate(judgements.devices) if device in watched)
+        for row in sorted(rows):
+            yield from self._alarm(judgements, row, watched.get(judgements.devices[row], ()))
 
     def _alarm(self, judgements: Judgements, row: int, problems: Iterable[str]) -> Iterator[Decision]:
         judgement = judgements[row]

@@ -8,13 +8,13 @@ from cloud.detection.family import Family
 from cloud.detection.judgement import ANOMALY, ChannelReason, Judgement, Reason
 
 NAMED = 3  # channels named at most
+NAMED_FROM = 0.1  # score below which no fault is named
 
 
 def judgement_of(family: Family, row: int, at: float, score: float, ticket: bool) -> Judgement:
     """The judgement of one device as the family sees it now."""
-    found = family.found.get(row)
     completeness = float(family.sensors.completeness(slice(row, row + 1))[0])
-    problem = found.kind if found and found.kind and found.probability >= score - 1e-12 else ANOMALY
+    problem = (family.kind_of(row, at) if score >= NAMED_FROM else "") or ANOMALY
     judgeable = bool(family.bank.seen[row] >= family.settings.young_samples) and completeness > 0.25
     return Judgement(
         device=family.names[row],

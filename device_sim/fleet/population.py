@@ -53,6 +53,13 @@ class Appliance:
         """Whether the device says nothing at event time `at` (Wi-Fi, power, unbound)."""
         return any(silence.start <= at < silence.end for silence in self.silences)
 
+    def heard_at(self, at: float) -> float:
+        """When what happens at event time `at` is told: then, or when the silence of that time ends."""
+        for silence in self.silences:  # in order of their start: one may begin before another ends
+            if silence.start <= at < silence.end:
+                at = silence.end
+        return at
+
 
 @dataclass(frozen=True, slots=True)
 class FirmwareChange:

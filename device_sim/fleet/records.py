@@ -43,7 +43,8 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class CodeChange:
-    """A fault code that an appliance began or ceased to show. at: event time, s."""
+    """A fault code that an appliance began or ceased to show. at: when it was told, event time, s: what happens in a
+    silence is told when it ends, by the spool or by the birth message with its active faults."""
 
     at: float
     device: int
@@ -106,9 +107,10 @@ class BulkFleet:
         for number, appliance in enumerate(self.appliances):
             for report in appliance.life.reports():
                 for at, raised in ((report.raised_at, True), (report.cleared_at, False)):
-                    if at in self._world.span and not appliance.silent_at(at):
-                        found.append(CodeChange(at, number, report.code, raised))
-        return sorted(found, key=lambda change: (change.at, change.device, change.code))
+                    told = appliance.heard_at(at)
+                    if told in self._world.span:
+                        found.append(CodeChange(told, number, report.code, raised))
+        return sorted(found, key=lambda change: (change.at, change.device, change.code, not change.raised))
 
 
 class _Periods:

@@ -173,16 +173,22 @@ def test_costs_decide_and_capacity_takes_the_best():
 
 
 def test_budget_is_never_overdrawn_and_learns_what_was_false():
-    budget = FalseCallBudget(1.0)
-    assert not budget.take("a", 0.0, 0.5)
+    budget = FalseCallBudget(10.0)
+    assert budget.take("sure", 0.0, 0.95)
+    assert not budget.take("a", 0.0, 0.5), "a call may spend no more than a tenth of what is left"
     budget.watched(30 * 86400.0)
-    assert budget.take("a", 1.0, 0.5)
-    assert budget.take("b", 1.0, 0.5)
-    assert not budget.take("c", 1.0, 0.5)
-    budget.known("a", 1.0, True)
-    assert budget.take("c", 2.0, 0.5)
-    budget.known("b", 1.5, False)
-    assert budget.spent == pytest.approx(1.5)
+    left = budget.earned - budget.spent
+    assert left == pytest.approx(10.95)
+    calls = 0
+    while budget.take(f"d{calls}", 1.0, 0.5):
+        calls += 1
+    assert budget.earned - budget.spent < 5.0
+    assert budget.take("sure too", 1.0, 0.75), "while little is left only the surer calls are made"
+    spent = budget.spent
+    budget.known("d0", 1.0, True)
+    assert budget.spent == pytest.approx(spent - 0.5)
+    budget.known("d1", 1.5, False)
+    assert budget.spent == pytest.approx(spent)
     assert budget.refused == 2
 
 
