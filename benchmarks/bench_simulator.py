@@ -3,8 +3,9 @@
     python -m benchmarks.bench_simulator [--appliances 10000] [--days 365] [--years 2] [--seed 1] [--period 3600]
 
 ``--years`` counts spans of ``--days``: the first begins with a detector that has seen nothing, each later one with
-what it learnt before.  ``--fast`` takes 1,000 appliances and 120 days.  Results go to ``benchmarks/results/simulator.json`` with date and
-machine, the plot to ``docs/images/open-benchmark.png``; ``--fast`` and ``--no-write`` write neither.
+what it learnt before.  ``--fast`` takes 1,000 appliances and 120 days.  Results go to
+``benchmarks/results/simulator.json`` with date and machine, the plot to ``docs/images/open-benchmark.png``;
+``--fast`` and ``--no-write`` write neither.
 """
 
 from __future__ import annotations
