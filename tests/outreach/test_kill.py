@@ -17,7 +17,8 @@ import pytest
 from tests.outreach.conftest import KEY_TEXT, SECRET, MailServer, Receiver
 from tests.support.service_desk import MASTER_TEXT, ServiceDesk
 
-CUSTOMERS = 24
+CUSTOMERS = 24  # with a ticket each
+NEIGHBOURS = 16  # of a storm
 LIVES = 6
 CODE = re.compile(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b")
 
@@ -55,6 +56,8 @@ async def test_killed_at_random_moments_0_lost_0_twice(
     mail.delay_s = receiver.delay_s = 0.05
     for number in range(CUSTOMERS):
         await desk.ticket(*await desk.customer(channels=("email",) if number % 2 else ("sms",)))
+    neighbours = [await desk.customer(channels=("email",) if n % 2 else ("sms",)) for n in range(NEIGHBOURS)]
+    await desk.storm(*neighbours)
     told, log, chance = environment(migrated_url, mail, receiver), tmp_path / "workers.log", random.Random(4)
     killed = 0
     for _ in range(LIVES):
@@ -66,14 +69,14 @@ async def test_killed_at_random_moments_0_lost_0_twice(
             killed += worker.poll() is None
             worker.send_signal(signal.SIGKILL)
             worker.wait()
-    left = await desk.value("SELECT count(*) FROM ticket WHERE state = 'confirmed'")
+    left = await desk.value("SELECT count(*) FROM outreach WHERE state = 'open' AND purpose = 'storm'")
     assert killed == 2 * LIVES, log.read_text()
 
     last = start(told, log)
     try:
-        await _until(lambda: _reached(mail, receiver) >= CUSTOMERS, 30)
+        await _until(lambda: _reached(mail, receiver) >= CUSTOMERS + NEIGHBOURS, 30)
         for _ in range(100):
-            if await desk.value("SELECT count(*) FROM ticket WHERE state = 'confirmed'") == 0:
+            if await desk.value("SELECT count(*) FROM outreach_message WHERE state <> 'delivered'") == 0:
                 break
             await asyncio.sleep(0.1)
     finally:
@@ -81,10 +84,13 @@ async def test_killed_at_random_moments_0_lost_0_twice(
         last.wait()
 
     assert left > 0, "the kills came in the middle of it, not after it"
-    assert _reached(mail, receiver) == CUSTOMERS, "0 lost, and not one key too many"
+    assert _reached(mail, receiver) == CUSTOMERS + NEIGHBOURS, "0 lost, and not one key too many"
     assert receiver.bad_signatures == 0
     keys = await desk.rows("SELECT key, count(*) FROM outreach_message GROUP BY key")
-    assert len(keys) == CUSTOMERS
+    assert len(keys) == CUSTOMERS + NEIGHBOURS
+    assert await desk.rows("SELECT state, count(*) FROM outreach WHERE purpose = 'storm' GROUP BY 1") == [
+        ("told", NEIGHBOURS)
+    ]
     sent = {f"<{key}@example.test>" for key, _ in keys} | {key for key, _ in keys}
     assert set(mail.keys()) | set(receiver.delivered) <= sent
     steps = await desk.rows("SELECT ticket_no, count(*) FROM ticket_step WHERE to_state = 'contacted' GROUP BY 1")

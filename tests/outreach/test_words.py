@@ -62,7 +62,7 @@ def test_texts_of_the_database_fall_back_to_english_then_to_any() -> None:
 
 
 @pytest.mark.parametrize("language", languages())
-@pytest.mark.parametrize("purpose", [*sorted(ASKING), "appointment", "all_clear", "closing"])
+@pytest.mark.parametrize("purpose", [*sorted(ASKING), "appointment", "all_clear", "closing", "storm"])
 @pytest.mark.parametrize("channel", ["email", "sms", "phone"])
 def test_each_message_can_be_checked_and_keeps_no_secret(language: str, purpose: str, channel: str) -> None:
     start = datetime(2026, 11, 25, 2, tzinfo=UTC)
@@ -79,5 +79,8 @@ def test_each_message_can_be_checked_and_keeps_no_secret(language: str, purpose:
     if purpose in ASKING and channel != "phone":
         assert "https://x/a/stop.0" in message.text
         assert "https://x/a/accept.7" in message.text
+    if purpose == "storm" and channel != "phone":
+        assert "https://x/a/stop.0" in message.text
+        assert "https://x/a/visit" not in message.text
     if purpose == "appointment":
         assert "10:00" in message.text, "in the customer's own time zone"

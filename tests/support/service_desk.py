@@ -15,6 +15,8 @@ from cloud.desk.dispatch.calendar import WorkingHours
 from cloud.desk.dispatch.people import StaffRecord, put_engineer
 from cloud.desk.outreach.consent import Preference, Profile, set_consent, set_preference, set_profile
 from cloud.desk.outreach.ladder import Channel
+from cloud.desk.triage.incidents import fold
+from cloud.desk.triage.settings import TriageSettings
 from cloud.registry.keys import MasterKey
 from cloud.registry.people import add_user, write_contacts
 
@@ -124,6 +126,34 @@ class ServiceDesk:
         if confirm:
             await tickets.confirm(self.connection, ticket_no, "agent")
         return ticket_no
+
+    async def storm(self, *homes: tuple[str, int], minutes_ago: float = 10, clears: bool = False) -> int:
+        """The washers of these homes (user, device) report 5E within minutes, or report it gone; the desk folds it.
+
+        Returns the incident's number; 0 if there is none.
+        """
+        run, at = self.connection.execute, datetime.now(UTC) - timedelta(minutes=minutes_ago)
+        cases = []
+        async with self.connection.transaction():
+            for user_id, device_no in homes:
+                if clears:
+                    query = (
+                        "UPDATE fault_case SET cleared_at = desk_now(), last_at = desk_now() WHERE device_no = %s"
+                        " AND cleared_at IS NULL RETURNING case_no"
+                    )
+                    cursor = await run(query, [device_no])
+                else:
+                    cursor = await run(
+                        "INSERT INTO fault_case AS c (device_no, source, problem, occurred_at, last_raised_at, last_at,"
+                        " user_id, gtin, serial, model, missing, judged_at)"
+                        " SELECT %s, 'reported', '5E', %s, %s, %s, %s, f.gtin, f.serial, %s, '{}', now()"
+                        " FROM fitting AS f WHERE f.device_no = %s RETURNING case_no",
+                        [device_no, at, at, at, user_id, MODEL, device_no],
+                    )
+                cases += [int(row[0]) for row in await cursor.fetchall()]
+            now = await self.value("SELECT desk_now()")
+            await fold(self.connection, cases, now, TriageSettings(storm_least=2), sweep=False)
+        return int(await self.value("SELECT max(incident_no) FROM incident WHERE merged_into IS NULL") or 0)
 
     async def engineer(self, name: str = "li", **changes: Any) -> None:
         """An engineer for washers in the north, working from 8 to 16 every day."""

@@ -99,10 +99,12 @@ def test_a_storm_is_one_line_and_the_shelf_hides_what_it_holds() -> None:
     assert [row["key"] for row in shown_rows(picture, lambda fault: True)] == ["4"]
     incident = Incident(incident_no=9, region="hills", cause="water main", began_at=NOW, last_at=NOW, devices=3,
                         region_devices=40, words={}, sentence={"en": "3 of 40 within an hour"}, standing=2,
-                        customers=3, told=1)  # fmt: skip
+                        customers=3, told=1, unreachable=0)  # fmt: skip
     cells = storm_row(incident)["cells"]
     assert cells["fault"]["text"] == "3 devices in hills: water main"
     assert cells["next"]["under"] == "1 of 3 customers told"
+    unreached = incident.model_copy(update={"unreachable": 2})
+    assert storm_row(unreached)["cells"]["next"]["under"] == "1 of 3 customers told, 2 not reachable"
     whole_model = shelf.model_copy(update={"device": None, "model": "WM"})
     assert whole_model.holds(_fault(model="WM"))
     assert not whole_model.holds(_fault(model="WX"))

@@ -228,7 +228,7 @@ SELECT ticket_no, user_id, gtin, serial, problem, state, customer_words, raised_
 FROM ticket WHERE user_id = ANY(%(users)s) ORDER BY ticket_no;
 
 -- name: export_messages
-SELECT o.ticket_no, o.purpose, m.channel, m.state, m.first_tried_at, m.delivered_at, m.subject, m.body
+SELECT o.ticket_no, o.incident_no, o.purpose, m.channel, m.state, m.first_tried_at, m.delivered_at, m.subject, m.body
 FROM outreach AS o JOIN outreach_message AS m USING (outreach_no)
 WHERE o.user_id = ANY(%(users)s) ORDER BY m.message_no;
 

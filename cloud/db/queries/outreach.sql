@@ -3,7 +3,7 @@
 -- name: due
 SELECT outreach_no FROM outreach
 WHERE state = 'open' AND (look_at <= desk_now() OR wall_at <= clock_timestamp())
-ORDER BY look_at, outreach_no
+ORDER BY incident_no IS NOT NULL, look_at, outreach_no -- a storm's many come after those whose appliance is at fault
 LIMIT %(at_most)s;
 
 -- name: next_wall
@@ -11,8 +11,7 @@ SELECT extract(epoch FROM min(wall_at) - clock_timestamp())::float8 FROM outreac
 WHERE state = 'open' AND wall_at < 'infinity';
 
 -- name: lock_device_of
-SELECT lock_device(t.device_no) FROM outreach AS o JOIN ticket AS t USING (ticket_no)
-WHERE o.outreach_no = %(outreach_no)s;
+SELECT lock_device(s.device_no) FROM outreach_subject AS s WHERE s.outreach_no = %(outreach_no)s;
 
 -- name: lock_ticket_of
 SELECT t.ticket_no FROM ticket AS t
@@ -25,9 +24,9 @@ SELECT outreach_no FROM outreach WHERE outreach_no = %(outreach_no)s AND state =
 SELECT pg_advisory_xact_lock(46629, hashtext(%(household)s));
 
 -- name: case_file
--- An outreach with its ticket, its customer, and what the dictionary says.
-SELECT o.outreach_no, o.ticket_no, o.step_no, o.purpose, o.user_id, o.state AS outreach_state,
-    t.state AS ticket_state, t.device_no, t.problem, t.severity, t.safety, t.customer_words, t.self_help,
+-- An outreach with what it is about (a ticket or a storm), its customer, and what the dictionary says.
+SELECT o.outreach_no, o.ticket_no, o.step_no, o.incident_no, o.purpose, o.user_id, o.state AS outreach_state,
+    t.ticket_state, t.device_no, t.problem, t.severity, t.safety, t.customer_words, t.self_help,
     t.gtin, t.serial, t.family, y.name AS family_name,
     u.locale, u.time_zone, u.erased_at IS NOT NULL AS erased,
     coalesce(p.household, o.user_id) AS household,
@@ -35,12 +34,10 @@ SELECT o.outreach_no, o.ticket_no, o.step_no, o.purpose, o.user_id, o.state AS o
     coalesce(c.urgent_any_hour, false) AS urgent_any_hour, c.not_before, c.preferred_channel,
     EXISTS (
         SELECT FROM binding AS b
-        WHERE b.device_no = t.device_no AND b.user_id = o.user_id AND upper_inf(b.known) AND b.valid @> desk_now()
+        WHERE b.device_no = t.device_no AND upper_inf(b.known) AND b.valid @> desk_now()
+            AND (b.user_id = o.user_id OR (o.purpose = 'storm' AND account_root(b.user_id) = o.user_id))
     ) AS owner,
-    EXISTS (
-        SELECT FROM ticket_step AS s
-        WHERE s.ticket_no = o.ticket_no AND s.step_no > o.step_no AND s.to_state <> 'contacted'
-    ) AS overtaken,
+    t.overtaken,
     EXISTS (SELECT FROM outreach_answer AS a WHERE a.outreach_no = o.outreach_no) AS answered,
     (
         SELECT a.channel FROM outreach_answer AS a JOIN outreach AS x USING (outreach_no)
@@ -55,7 +52,7 @@ SELECT o.outreach_no, o.ticket_no, o.step_no, o.purpose, o.user_id, o.state AS o
     ) AS self_help_spent,
     desk_now() AS now
 FROM outreach AS o
-JOIN ticket_card AS t USING (ticket_no)
+JOIN outreach_subject AS t USING (outreach_no)
 JOIN app_user AS u ON u.user_id = o.user_id
 LEFT JOIN appliance_family AS y ON y.family = t.family
 LEFT JOIN customer_profile AS p ON p.user_id = o.user_id

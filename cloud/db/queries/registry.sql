@@ -289,6 +289,8 @@ WHERE NOT EXISTS (
 );
 
 -- name: put_region
--- Where a user's appliances are, coarsely: a town or a district, nothing that finds a home.
+-- Where a user's appliances are, coarsely: a town or a district, nothing that finds a home. What customers say of
+-- themselves stands.
 INSERT INTO customer_profile AS p (user_id, household, region) VALUES (%(user_id)s, %(user_id)s, %(region)s)
-ON CONFLICT (user_id) DO UPDATE SET region = excluded.region WHERE p.region <> excluded.region;
+ON CONFLICT (user_id) DO UPDATE SET region = excluded.region
+WHERE p.region <> excluded.region AND p.region_by = 'company';

@@ -44,19 +44,11 @@ UPDATE incident SET began_at = %(began_at)s, last_at = %(last_at)s, devices = %(
 WHERE incident_no = %(incident_no)s AND (began_at, last_at, devices) IS DISTINCT FROM
     (%(began_at)s, %(last_at)s, %(devices)s);
 
--- name: absorb_notices
--- Whoever was told by either is told.
-INSERT INTO incident_notice AS n (incident_no, user_id, owed_at, told_at, channel)
-SELECT %(into)s, user_id, min(owed_at), max(told_at), max(channel) FROM incident_notice
-WHERE incident_no = ANY(%(absorbed)s) GROUP BY user_id
-ON CONFLICT (incident_no, user_id) DO UPDATE SET told_at = coalesce(n.told_at, excluded.told_at),
-    channel = coalesce(n.channel, excluded.channel);
-
--- name: forget_notices
-DELETE FROM incident_notice WHERE incident_no = ANY(%(absorbed)s);
-
 -- name: absorb_incidents
-UPDATE incident SET merged_into = %(into)s WHERE incident_no = ANY(%(absorbed)s);
+-- One step to the one that stands, also from those that were absorbed before. Its notices stay as they are: whoever was
+-- told by either is told (told_of_same_storm).
+UPDATE incident SET merged_into = %(into)s
+WHERE incident_no = ANY(%(absorbed)s) OR merged_into = ANY(%(absorbed)s);
 
 -- name: join_incident
 UPDATE fault_case SET incident_no = %(incident_no)s
@@ -91,15 +83,16 @@ HAVING bool_and(i.incident_no IS NOT NULL)
 ORDER BY t.ticket_no;
 
 -- name: owe_notices
--- Whoever has a member of an open storm now is told once.
-INSERT INTO incident_notice (incident_no, user_id, owed_at)
-SELECT DISTINCT i.incident_no, b.user_id, %(now)s::timestamptz
-FROM incident AS i
-JOIN fault_case AS c ON c.incident_no = i.incident_no AND c.merged_into IS NULL AND c.cleared_at IS NULL
-JOIN binding AS b ON b.device_no = c.device_no AND upper_inf(b.known) AND b.valid @> %(now)s::timestamptz
-    AND b.user_id = c.user_id
-WHERE i.incident_no = ANY(%(incidents)s) AND i.state = 'open' AND i.merged_into IS NULL
-ON CONFLICT (incident_no, user_id) DO NOTHING;
+-- Whoever is concerned by an open storm hears of it once. A notice that had lost its reason before it was sent (the
+-- fault had cleared) is owed again when it has one again; a message that there is already stays about its appliance.
+INSERT INTO outreach AS o (incident_no, case_no, user_id, purpose)
+SELECT c.incident_no, min(c.case_no), c.user_id, 'storm' FROM storm_concern AS c
+WHERE c.incident_no = ANY(%(incidents)s) AND NOT told_of_same_storm(c.user_id, c.incident_no, NULL)
+GROUP BY c.incident_no, c.user_id
+ON CONFLICT (user_id, incident_no) WHERE incident_no IS NOT NULL DO UPDATE SET state = 'open', reason = '',
+    look_at = '-infinity', closed_at = NULL, case_no = CASE WHEN EXISTS (
+        SELECT FROM outreach_message AS m WHERE m.outreach_no = o.outreach_no) THEN o.case_no ELSE excluded.case_no END
+WHERE o.state = 'cancelled';
 
 -- name: incidents
 SELECT * FROM incident_card
@@ -114,12 +107,15 @@ ORDER BY occurred_at, case_no LIMIT %(at_most)s;
 UPDATE incident SET state = 'over', over_at = desk_now(), closed_by = %(person)s, note = %(note)s
 WHERE incident_no = %(incident_no)s AND merged_into IS NULL RETURNING incident_no;
 
--- name: owed_notices
-SELECT n.incident_no, n.user_id, i.region, i.cause, i.words, n.owed_at
-FROM incident_notice AS n JOIN incident AS i USING (incident_no)
-WHERE n.told_at IS NULL AND i.state = 'open' AND i.merged_into IS NULL
-ORDER BY n.owed_at, n.incident_no, n.user_id LIMIT %(at_most)s;
-
--- name: told
-UPDATE incident_notice SET told_at = desk_now(), channel = %(channel)s
-WHERE incident_no = %(incident_no)s AND user_id = %(user_id)s AND told_at IS NULL RETURNING incident_no;
+-- name: notices
+-- Each customer of a storm and how their notice fares: one row a notice, with its message where there is one.
+SELECT o.outreach_no, o.user_id, o.state, o.reason, o.created_at AS owed_at, m.channel, m.delivered_at AS told_at
+FROM outreach AS o
+LEFT JOIN LATERAL (
+    SELECT m.channel, m.delivered_at FROM outreach_message AS m WHERE m.outreach_no = o.outreach_no
+    ORDER BY m.state = 'delivered' DESC, m.message_no DESC LIMIT 1
+) AS m ON true
+WHERE o.incident_no IN (
+    SELECT i.incident_no FROM incident AS i WHERE i.incident_no = %(incident_no)s OR i.merged_into = %(incident_no)s
+)
+ORDER BY o.outreach_no LIMIT %(at_most)s;

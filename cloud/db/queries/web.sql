@@ -500,7 +500,7 @@ LIMIT 20;
 
 -- name: open_incidents
 SELECT i.incident_no, i.region, i.cause, i.began_at, i.last_at, i.devices, i.region_devices, i.words, i.sentence,
-    i.standing, i.customers, i.told
+    i.standing, i.customers, i.told, i.unreachable
 FROM incident_card AS i
 WHERE i.state = 'open'
 ORDER BY i.last_at DESC

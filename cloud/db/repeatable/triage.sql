@@ -34,8 +34,17 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER announce AFTER INSERT OR UPDATE ON incident
     FOR EACH ROW EXECUTE FUNCTION announce_incident();
-CREATE OR REPLACE TRIGGER announce AFTER INSERT ON incident_notice
-    FOR EACH ROW EXECUTE FUNCTION announce_incident();
+-- Its notices wake outreach when they are owed, and screens whenever one fares on.
+CREATE OR REPLACE FUNCTION announce_storm_notice() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('incident', NEW.incident_no::text);
+    IF NEW.state = 'open' THEN
+        PERFORM pg_notify('outreach', 'incident ' || NEW.incident_no);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER announce_storm AFTER INSERT OR UPDATE OF state ON outreach
+    FOR EACH ROW WHEN (NEW.incident_no IS NOT NULL) EXECUTE FUNCTION announce_storm_notice();
 
 -- For screens ------------------------------------------------------------------------------------------------------
 
@@ -57,12 +66,22 @@ JOIN ticket_card AS c USING (ticket_no)
 LEFT JOIN ticket_verdict AS v USING (ticket_no)
 WHERE c.state IN ('proposed', 'confirmed');
 
+-- A storm with its customers: told, not reachable by anything that they allow, and (the rest) waiting for their hours,
+-- the household's cap or a provider, or no more concerned before they were told.
 CREATE OR REPLACE VIEW incident_card AS
 SELECT i.*, (SELECT count(*) FROM fault_case AS c
         WHERE c.incident_no = i.incident_no AND c.merged_into IS NULL AND c.cleared_at IS NULL) AS standing,
-    (SELECT count(*) FROM incident_notice AS n WHERE n.incident_no = i.incident_no) AS customers,
-    (SELECT count(*) FROM incident_notice AS n WHERE n.incident_no = i.incident_no AND n.told_at IS NOT NULL) AS told
+    n.customers, n.told, n.unreachable
 FROM incident AS i
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT o.user_id) AS customers,
+        count(DISTINCT o.user_id) FILTER (WHERE o.state = 'told') AS told,
+        count(DISTINCT o.user_id) FILTER (WHERE o.state = 'exhausted') AS unreachable
+    FROM outreach AS o
+    WHERE o.incident_no IN (
+        SELECT j.incident_no FROM incident AS j WHERE j.incident_no = i.incident_no OR j.merged_into = i.incident_no
+    )
+) AS n
 WHERE i.merged_into IS NULL;
 
 CREATE OR REPLACE VIEW quality_card AS

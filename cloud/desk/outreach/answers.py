@@ -35,10 +35,13 @@ class TooLate(DeskError):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a link is about, for the page that it opens. No contact is in it."""
+    """What a link is about, for the page that it opens. No contact is in it.
+
+    `ticket_no` None: a storm, to whose notice "stop" is the only answer.
+    """
 
     tap: Tap
-    ticket_no: int
+    ticket_no: int | None
     gtin: str
     serial: str
     locale: str
@@ -46,7 +49,7 @@ class Opened:
     subject: str
     said: str
     steps: tuple[str, ...]
-    ticket_state: str
+    ticket_state: str | None
     answered: bool
 
 
@@ -55,7 +58,7 @@ class Answered:
     """What was answered; `again`: it had been before, and nothing changed."""
 
     action: Action
-    ticket_no: int
+    ticket_no: int | None
     again: bool
 
 
@@ -89,7 +92,8 @@ async def open_link(
 def other_taps(key: OutreachKey, opened: Opened, until: datetime, offers: tuple[int, ...] = ()) -> dict[str, str]:
     """Tokens of the other answers on the page that a link opened, by action; an offer's under `accept:<slot>`."""
     tap = opened.tap
-    plain: tuple[Action, ...] = ("visit", "solved", "not_now", "call_me", "stop")
+    about_ticket: tuple[Action, ...] = ("visit", "solved", "not_now", "call_me")
+    plain: tuple[Action, ...] = (*about_ticket, "stop") if opened.ticket_no is not None else ("stop",)
     taps = {action: Tap(tap.outreach_no, action, tap.channel) for action in plain}
     tokens: dict[str, str] = {action: key.token(one, until) for action, one in taps.items()}
     for slot in offers:
@@ -112,16 +116,16 @@ async def answer(
         for lock in ("lock_device_of", "lock_ticket_of"):
             await connection.execute(SQL[lock], which)
         case = await _case(connection, tap.outreach_no)
-        if tap.action != "stop" and (not case.owner or case.ticket_state in ("resolved", "dismissed")):
+        if tap.action != "stop" and (not case.owner or case.ticket_state in (None, "resolved", "dismissed")):
             raise TooLate("this has been settled: there is nothing left to answer")
         noted = {**which, "action": tap.action, "choice": tap.choice or None, "channel": tap.channel}
         if await (await connection.execute(SQL["put_answer"], noted)).fetchone() is None:
             return Answered(tap.action, case.ticket_no, again=True)
         if tap.action != "stop":
-            await connection.execute(SQL["answer_open_of_ticket"], {"ticket_no": case.ticket_no, "action": tap.action})
-            await connection.execute(SQL["cancel_calls_of_ticket"], {"ticket_no": case.ticket_no})
+            await connection.execute(SQL["answer_open_of_ticket"], {"ticket_no": case.ticket, "action": tap.action})
+            await connection.execute(SQL["cancel_calls_of_ticket"], {"ticket_no": case.ticket})
         await _FOLLOW[tap.action](connection, case, tap, settings, dispatch or DispatchSettings())
-        await connection.execute("SELECT pg_notify('outreach_answer', %s)", [str(case.ticket_no)])
+        await connection.execute("SELECT pg_notify('outreach_answer', %s)", [str(case.ticket_no or "")])
     log.info("answered", ticket=case.ticket_no, action=tap.action, channel=tap.channel)
     return Answered(tap.action, case.ticket_no, again=False)
 
@@ -136,7 +140,7 @@ async def _case(connection: Connection, outreach_no: int) -> CaseFile:
 async def _reached(connection: Connection, case: CaseFile, tap: Tap) -> None:
     """Whoever answers was reached, whatever the provider said of its message."""
     if case.ticket_state == "confirmed":
-        await contact(connection, case.ticket_no, PERSON, f"answered by {tap.channel}")
+        await contact(connection, case.ticket, PERSON, f"answered by {tap.channel}")
 
 
 async def _accept(
@@ -158,10 +162,10 @@ async def _solved(
 ) -> None:
     """The customer says so; the watch sees to it that it is."""
     await _reached(connection, case, tap)
-    await stand_down(connection, case.ticket_no)
-    await connection.execute(SQL["start_watch"], {"ticket_no": case.ticket_no})
+    await stand_down(connection, case.ticket)
+    await connection.execute(SQL["start_watch"], {"ticket_no": case.ticket})
     hours = settings.watch_hours + settings.settle_hours
-    await pause(connection, case.ticket_no, "watching", PERSON, case.now + timedelta(hours=hours))
+    await pause(connection, case.ticket, "watching", PERSON, case.now + timedelta(hours=hours))
 
 
 async def _not_now(
@@ -171,9 +175,9 @@ async def _not_now(
     await _reached(connection, case, tap)
     until = case.now + timedelta(hours=settings.not_now_hours)
     await connection.execute(SQL["put_not_before"], {"user_id": case.user_id, "at": until})
-    await ask_for_later(connection, case.ticket_no, until)
+    await ask_for_later(connection, case.ticket, until)
     await connection.execute(SQL["put_reminder"], {"outreach_no": case.outreach_no, "at": until})
-    await pause(connection, case.ticket_no, "customer_asked_later", PERSON, until)
+    await pause(connection, case.ticket, "customer_asked_later", PERSON, until)
 
 
 async def _stop(
@@ -182,8 +186,9 @@ async def _stop(
     """All channels are closed to us. The ticket stays: a person decides what becomes of it (view outreach_stuck)."""
     await set_consent(connection, case.user_id, CHANNELS, f"stop in {tap.channel}", granted=False)
     await connection.execute(SQL["stop_outreach_of"], {"user_id": case.user_id})
-    await connection.execute(SQL["cancel_calls_of_ticket"], {"ticket_no": case.ticket_no})
-    await stand_down(connection, case.ticket_no)
+    if case.ticket_no is not None:
+        await connection.execute(SQL["cancel_calls_of_ticket"], {"ticket_no": case.ticket_no})
+        await stand_down(connection, case.ticket_no)
 
 
 async def _call_me(

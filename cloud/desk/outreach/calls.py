@@ -82,11 +82,11 @@ async def take_call(
             },
         )
         await connection.execute(SQL["take_call"], {"call_no": call_no, "agent": agent})
-        purpose = f"call {call_no} about ticket {case.ticket_no}"
+        purpose = f"call {call_no} about ticket {case.ticket}"
         found = await read_contacts(
             connection, master, case.user_id, person=agent, purpose=purpose, kinds=("phone", "name")
         )
-    return Call(call_no, case.ticket_no, case.outreach_no, script, code, found.get("phone", ""), found.get("name", ""))
+    return Call(call_no, case.ticket, case.outreach_no, script, code, found.get("phone", ""), found.get("name", ""))
 
 
 async def end_call(connection: Connection, call_no: int, agent: str, outcome: CallOutcome, note: str = "") -> None:
@@ -110,7 +110,7 @@ async def end_call(connection: Connection, call_no: int, agent: str, outcome: Ca
         ended = {"call_no": call_no, "state": "done", "outcome": outcome, "note": note}
         await connection.execute(SQL["end_call"], ended)
         if outcome == "reached" and case.ticket_state == "confirmed":
-            await contact(connection, case.ticket_no, agent, "by phone")
+            await contact(connection, case.ticket, agent, "by phone")
         if outcome == "asked_to_stop":
             await set_consent(connection, case.user_id, CHANNELS, f"asked agent {agent}", granted=False)
             await connection.execute(SQL["stop_outreach_of"], {"user_id": case.user_id})

@@ -1,4 +1,4 @@
-"""Pure: what a message says, in plain words, from the facts of a ticket.
+"""Pure: what a message says, in plain words, from the facts of a ticket or of a storm.
 
 Each message says who speaks, what was seen, what can be done by one tap, how to check that it is genuine, how to stop.
 What is stored of it (`told`) has neither codes nor links nor contacts.
@@ -19,8 +19,8 @@ ASKING = frozenset({"first_call", "reminder", "came_back", "new_time"})
 """Purposes that ask for an answer; the others tell what the customer's own answer led to."""
 
 WARNING = frozenset({"first_call", "reminder", "came_back"})
-PROACTIVE = WARNING
-"""Purposes that come unasked, and count to the household's cap."""
+PROACTIVE = WARNING | {"storm"}
+"""Purposes that come unasked, count to the household's cap, and say how to stop them."""
 
 Link = Callable[[Action, int], str]
 """Makes the URL of one tap: an action, and for an offer its number (else 0)."""
@@ -83,6 +83,7 @@ def _subject(facts: Facts, words: Words) -> str:
         "appointment": words.say("Our visit to your {appliance} is booked", appliance=facts.appliance),
         "all_clear": words.say("Your {appliance} is fine again", appliance=facts.appliance),
         "closing": words.say("Your {appliance}: all done", appliance=facts.appliance),
+        "storm": words.say("Trouble in your area, not in your {appliance}", appliance=facts.appliance),
     }
     return subjects[facts.purpose]
 
@@ -110,6 +111,15 @@ def _said(facts: Facts, words: Words) -> list[str]:
         said.append(
             words.say("Your {appliance} works as it should. Thank you for your help.", appliance=facts.appliance)
         )
+    elif facts.purpose == "storm":
+        said.append(facts.seen)
+        said.append(
+            words.say(
+                "As far as we can see, your {appliance} is not the reason: nobody needs to come.",
+                appliance=facts.appliance,
+            )
+        )
+        said.append(words.say("We keep watching. If it still reports trouble when this is over, we tell you."))
     if facts.gentle_until is not None:
         said.append(
             words.say(
@@ -151,7 +161,7 @@ def _letter(facts: Facts, words: Words, said: Sequence[str], code: str, link: Li
             ]
         )
     )
-    if facts.purpose in ASKING:
+    if facts.purpose in ASKING | PROACTIVE:
         blocks.append(words.say("No more messages like this: {url}", url=link("stop", 0)))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -185,6 +195,7 @@ def _short(facts: Facts, words: Words, said: Sequence[str], code: str, link: Lin
             window = words.window(first.starts_at, first.ends_at, facts.zone)
             parts.append(words.say("{window}? Yes: {url}", window=window, url=link("accept", first.slot_no)))
         parts.append(words.say("What you can do: {url}", url=link("visit", 0)))
+    if facts.purpose in ASKING | PROACTIVE:
         parts.append(words.say("Stop: {url}", url=link("stop", 0)))
     parts.append(words.say("Genuine? Code {code} at {url}", code=written(code), url=facts.page_url))
     return " ".join(part for part in parts if part)

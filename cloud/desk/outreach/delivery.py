@@ -124,7 +124,8 @@ async def _end(connection: Connection, case: CaseFile, why: Ended, courier: Cour
         SQL["end"], {"outreach_no": case.outreach_no, "state": _STATE_OF[why], "reason": why.value}
     )
     courier.count(why.value)
-    log.info("outreach_ended", outreach=case.outreach_no, ticket=case.ticket_no, why=why.value)
+    about = {"ticket": case.ticket_no} if case.ticket_no is not None else {"incident": case.incident_no}
+    log.info("outreach_ended", outreach=case.outreach_no, why=why.value, **about)
 
 
 async def _wait(connection: Connection, case: CaseFile, decision: Wait) -> None:
@@ -303,7 +304,7 @@ async def _settle(connection: Connection, sending: Sending, reference: str, cour
             await _end(connection, case, Ended.TOLD, courier)
         if case.ticket_state == "confirmed":
             try:
-                await contact(connection, case.ticket_no, PERSON, f"by {sending.channel}")
+                await contact(connection, case.ticket, PERSON, f"by {sending.channel}")
             except (FormerOwner, IllegalStep) as error:
                 log.warning("not_contacted", ticket=case.ticket_no, detail=str(error))
     courier.count(f"delivered_{sending.channel}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -29,12 +30,13 @@ class CaseFile:
     """The row of query `case_file`."""
 
     outreach_no: int
-    ticket_no: int
-    step_no: int
+    ticket_no: int | None  # what it is about: a ticket's step,
+    step_no: int | None
+    incident_no: int | None  # or a storm
     purpose: str
     user_id: str
     outreach_state: str
-    ticket_state: str
+    ticket_state: str | None
     device_no: int
     problem: str
     severity: str
@@ -62,6 +64,13 @@ class CaseFile:
     now: datetime
 
     @property
+    def ticket(self) -> int:
+        """The ticket that this is about. LookupError: it is about a storm."""
+        if self.ticket_no is None:
+            raise LookupError(f"outreach {self.outreach_no} is about a storm, not about a ticket")
+        return self.ticket_no
+
+    @property
     def urgent(self) -> bool:
         """Critical, or dangerous to people: patience is short."""
         return self.severity == "critical" or self.safety in DANGEROUS
@@ -87,7 +96,12 @@ class CaseFile:
         return bool(self.words.pick(self.self_help))
 
     def key(self, channel: Channel) -> str:
-        """What makes delivery idempotent: ticket, step, channel; and the purpose where a step has several."""
+        """What makes delivery idempotent: ticket, step, channel; and the purpose where a step has several.
+
+        Of a storm's notice: the incident and the outreach, which is the customer's only one about it; and the channel.
+        """
+        if self.incident_no is not None:
+            return f"i{self.incident_no}-o{self.outreach_no}-{channel}"
         tail = "" if self.purpose in ("first_call", "new_time", "appointment", "closing") else f"-{self.purpose}"
         return f"t{self.ticket_no}-s{self.step_no}-{channel}{tail}"
 
@@ -112,32 +126,40 @@ async def read_situation(
     """What the planner takes; `served` are the channels that have a provider."""
     reachable = await _column(connection, "reachable", {"user_id": case.user_id})
     attempts = await _attempts(connection, case.outreach_no)
+    sends: list[datetime] = []
+    if case.purpose in PROACTIVE:
+        household = {"household": case.household, "outreach_no": case.outreach_no, "now": case.now}
+        sends = await _column(connection, "household_sends", household | {"within": settings.cap.within})
+    return situation_of(case, settings, served & frozenset(reachable), attempts, sends)
+
+
+def situation_of(
+    case: CaseFile,
+    settings: OutreachSettings,
+    usable: frozenset[Channel],
+    attempts: tuple[Attempt, ...],
+    household_sends: Sequence[datetime],
+) -> Situation:
+    """Pure: the rules that hold for an outreach, by its purpose; the parameters are those of Situation."""
     rungs = settings.rungs(urgent=case.urgent, preferred=case.preferred_channel)
-    asks = case.purpose in ASKING
+    asks, proactive = case.purpose in ASKING, case.purpose in PROACTIVE
     if not asks or case.purpose == "reminder":
         rungs = one_channel(rungs, attempts, case.answered_on)
-    proactive = case.purpose in PROACTIVE
-    household = {
-        "household": case.household,
-        "outreach_no": case.outreach_no,
-        "now": case.now,
-        "within": settings.cap.within,
-    }
     return Situation(
         now=case.now,
         rungs=rungs,
-        usable=served & frozenset(reachable),
+        usable=usable,
         attempts=attempts,
         quiet=QuietHours(case.zone, case.quiet_from, case.quiet_until),
-        disregard_quiet=case.urgent and case.urgent_any_hour and case.purpose in PROACTIVE,
-        cap=settings.cap if proactive else None,
-        household_sends=tuple(await _column(connection, "household_sends", household)) if proactive else (),
+        disregard_quiet=case.urgent and case.urgent_any_hour and proactive,
+        cap=settings.cap_of(case.purpose) if proactive else None,
+        household_sends=tuple(household_sends),
         wants_answer=asks,
         answered=asks and case.answered,
         stopped=case.erased,
         overtaken=case.overtaken or (asks and case.ticket_state not in ("confirmed", "contacted")),
         owner=case.owner,
-        not_before=case.not_before if asks else None,
+        not_before=case.not_before if asks or proactive else None,
     )
 
 

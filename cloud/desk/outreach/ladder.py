@@ -30,7 +30,7 @@ class Ended(StrEnum):
     EXHAUSTED = "exhausted"  # every channel was tried and nobody answered
     UNREACHABLE = "unreachable"  # no channel has both consent and an address
     STOPPED = "stopped"  # the customer withdrew every consent
-    OVERTAKEN = "overtaken"  # the ticket has moved on
+    OVERTAKEN = "overtaken"  # the ticket has moved on, or the storm is over or concerns the customer no more
     FORMER_OWNER = "former_owner"
 
 

@@ -141,6 +141,12 @@ class OutreachSettings(BaseSettings):
         """The household's cap."""
         return Cap(self.cap_messages, timedelta(days=self.cap_days))
 
+    def cap_of(self, purpose: str) -> Cap:
+        """The cap for a purpose. A storm's notice counts like any other, and leaves the last message of a span to a
+        fault of the household's own: what asks for nothing must not keep away what asks for something.
+        """
+        return Cap(max(1, self.cap_messages - 1), self.cap.within) if purpose == "storm" else self.cap
+
     @property
     def watch_rules(self) -> WatchRules:
         """The limits of a watch after self-help."""

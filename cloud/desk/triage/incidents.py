@@ -1,4 +1,5 @@
 """Storms within the desk's turn: cases of one region that report the same become one incident, and nobody is sent.
+Customers are told by outreach (purpose `storm`), to which it is owed in the same transaction.
 
 All within the caller's transaction, before cases are decided: a case of an open storm gets no ticket.
 """
@@ -57,11 +58,11 @@ async def fold(
     if incidents or sweep:
         over_after = timedelta(hours=settings.storm_over_hours)
         await connection.execute(_SQL["settle"], {"now": now, "over_after": over_after, "incidents": list(incidents)})
-    if incidents:
-        await connection.execute(_SQL["owe_notices"], {"incidents": list(incidents), "now": now})
     cursor = await connection.execute(_SQL["tickets_of_storm"], {"cases": list(joined)})
     for (ticket_no,) in await cursor.fetchall():
         joined |= await dismiss_and_release(connection, ticket_no, now, "storm")
+    if incidents:
+        await connection.execute(_SQL["owe_notices"], {"incidents": list(incidents)})
     if sweep:
         joined |= {case_no for (case_no,) in await (await connection.execute(_SQL["released"])).fetchall()}
     return joined
@@ -165,8 +166,7 @@ async def _write(connection: Connection, place: _Place, change: Change, needed: 
     await connection.execute(_SQL["update_incident"], {**columns, "incident_no": change.incident_no})
     if change.absorbs:
         absorbed = {"into": change.incident_no, "absorbed": list(change.absorbs)}
-        for query in ("absorb_notices", "forget_notices", "absorb_incidents"):
-            await connection.execute(_SQL[query], absorbed)
+        await connection.execute(_SQL["absorb_incidents"], absorbed)
     return change.incident_no
 
 
@@ -177,8 +177,8 @@ def words_for(cause: str) -> dict[str, str]:
         return {"en": entry["en"], "zh": entry["zh"]}
     return {
         "en": "Several homes in your area report the same trouble at the same time. We are looking into its common "
-        "cause; you need not do anything.",
-        "zh": "您所在区域多户同时报告相同问题。我们正在查找共同原因，您无需采取任何措施。",
+        "cause.",
+        "zh": "您所在区域多户同时报告相同问题。我们正在查找共同原因。",
     }
 
 
@@ -191,7 +191,7 @@ def _sentence(place: _Place, storm: Storm, needed: int, devices: int) -> dict[st
     }
 
 
-# --- for screens and for whoever tells customers ---
+# --- for screens ---
 
 
 async def list_incidents(
@@ -219,16 +219,10 @@ async def close_incident(connection: Connection, incident_no: int, person: str, 
         raise DeskError(f"there is no incident {incident_no}")
 
 
-async def owed_notices(connection: Connection, at_most: int = 500) -> list[dict[str, Any]]:
-    """Who has still to be told of an open storm: incident_no, user_id, region, cause, words by language, owed_at."""
+async def notices(connection: Connection, incident_no: int, at_most: int = 1000) -> list[dict[str, Any]]:
+    """How each customer's notice of an incident fares: outreach_no, user_id, state (open, told, exhausted: nothing
+    reaches them, cancelled: no more concerned before it was sent), reason, owed_at, and once sent channel, told_at.
+    """
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_SQL["owed_notices"], {"at_most": at_most})
+        await cursor.execute(_SQL["notices"], {"incident_no": incident_no, "at_most": at_most})
         return await cursor.fetchall()
-
-
-async def note_told(connection: Connection, incident_no: int, user_id: str, channel: str) -> bool:
-    """The customer was told; False if that had been noted before."""
-    cursor = await connection.execute(
-        _SQL["told"], {"incident_no": incident_no, "user_id": user_id, "channel": channel}
-    )
-    return await cursor.fetchone() is not None

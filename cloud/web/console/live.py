@@ -152,6 +152,8 @@ def chips(chosen: str, choices: dict[str, str], target: str | Callable[[str], st
 def storm_row(incident: Incident) -> Row:
     """A storm as one row: many devices of a region, one trouble."""
     told = _("{told} of {n} customers told").format(told=figure(incident.told), n=figure(incident.customers))
+    if incident.unreachable:
+        told += ", " + _("{n} not reachable").format(n=figure(incident.unreachable))
     return {
         "key": f"storm/{incident.incident_no}",
         "css": "storm",

@@ -49,7 +49,8 @@ async def answer(request: Request, token: str) -> Response:
 async def _show(guest: Guest, connection: Connection, token: str, *, taken: bool = False) -> Response:
     opened = await _opened(guest, connection, token)
     until = datetime.now(UTC) + timedelta(days=guest.reception.parts.outreach.link_days)
-    free = [w for w in await windows(connection, opened.ticket_no) if w.state != "booked"]
+    offered = [] if opened.ticket_no is None else await windows(connection, opened.ticket_no)
+    free = [w for w in offered if w.state != "booked"]
     others = answers.other_taps(_key(guest), opened, until, tuple(w.slot_no for w in free))
     if opened.tap.action == "accept":
         others[f"accept:{opened.tap.choice}"] = token

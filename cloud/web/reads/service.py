@@ -69,6 +69,7 @@ class Incident(Shape):
     standing: int
     customers: int
     told: int
+    unreachable: int
 
 
 async def verdict(pool: Pool, ticket_no: int) -> Verdict | None:
