@@ -29,6 +29,7 @@ WORDS: dict[str, dict[str, str]] = {
         "code": "Code from the call", "check_it": "Check it", "no": "No, we do not know this code.",
         "sold": "Sold it, or given it away?", "make": "Make a transfer code", "account": "My account",
         "manual": "Codes on the display, and what to do", "erase": "Erase my account", "unknown": "We do not know this",
+        "where": "Where does it stand?",
     },
     "zh": {
         "contact": "电子邮箱", "send": "获取验证码", "digits": "六位数字", "name": "您的姓名（可不填）",
@@ -36,7 +37,7 @@ WORDS: dict[str, dict[str, str]] = {
         "repair": "申请维修", "asked": "已收到您的维修申请",
         "check": "来电或消息真的是我们吗", "code": "来电或消息中的核实码", "check_it": "核实", "no": "没有这个核实码",
         "sold": "已转卖或送人", "make": "生成过户码", "account": "我的账户", "manual": "屏幕代码与处理方法",
-        "erase": "注销账户", "unknown": "未找到这台电器",
+        "erase": "注销账户", "unknown": "未找到这台电器", "where": "电器所在地区",
     },
 }  # fmt: skip
 
@@ -86,6 +87,7 @@ async def test_a_phone_without_scripts_is_enough(
     browser: Browser, served: str, desk: ServiceDesk, mail: MailServer, language: str
 ) -> None:
     w, path = WORDS[language], await make_unit(desk)
+    await desk.engineer()  # of region north: so that there is one to choose
     context = await browser.new_context(
         java_script_enabled=False, locale={"en": "en-GB", "zh": "zh-CN"}[language],
         viewport={"width": 390, "height": 844}, device_scale_factor=2,
@@ -106,9 +108,11 @@ async def test_a_phone_without_scripts_is_enough(
     assert match
     await page.get_by_label(w["digits"]).fill(match[0])
     await page.get_by_label(w["name"]).fill("李雷" if language == "zh" else "Li Lei")
+    await page.get_by_label(w["where"]).select_option("north")
     await page.get_by_label(w["consent"]).check()
     await page.get_by_role("button", name=w["register"], exact=True).click()
     await expect(page.get_by_role("status")).to_contain_text(w["done"])
+    assert await desk.rows("SELECT region, region_by FROM customer_profile") == [("north", "customer")]
     await page.get_by_role("button", name=w["repair"]).click()
     await expect(page.get_by_role("status")).to_contain_text(w["asked"])
     await seen(page, f"3-own-{language}")

@@ -97,7 +97,7 @@ async def test_every_form_needs_its_token_and_every_page_has_its_headers(
     li = await new_customer()
     await li.register(path, "li@example.test")
     asking = ["start", "code", "ask", "take", "give-up", "sign-out", f"check/{GTIN}/A1", f"transfer/{GTIN}/A1"]
-    own = [f"account/{name}" for name in ("details", "consent", "undo", "export", "erase")]
+    own = [f"account/{name}" for name in ("details", "consent", "region", "undo", "export", "erase")]
     for target in asking + own:
         for token in ({}, {"token": "0" * 64}):
             fields = {"gtin": GTIN, "serial": "A1", "wish": "repair", "sure": "yes", **token}
@@ -314,6 +314,85 @@ async def test_consent_details_and_merges_on_the_account_page(desk: ServiceDesk,
     assert "S1" not in text_of(page)
     looks = await desk.rows("SELECT DISTINCT person, action FROM personal_access WHERE purpose LIKE 'shown%%'")
     assert looks == [("customer", "read")]
+
+
+async def test_the_region_is_asked_with_its_reason_and_kept_for_storms(
+    desk: ServiceDesk, new_customer: NewCustomer
+) -> None:
+    await desk.engineer(regions=["harbour", "north"])
+    await desk.customer()  # of an import: region north
+    path = await make_unit(desk)
+    li = await new_customer()
+    await li.open(path)
+    await li.send("/c/start", contact="li@example.test")
+    assert "So that we can tell a water main or a power cut from a broken machine." in text_of(li.page)
+    assert re.findall(r'<option value="([^"]*)"', li.page.text) == ["", "harbour", "north"]
+    assert (await li.send("/c/code", code=li.code(), region="Atlantis")).status_code == 422
+    await li.open("/c/code")
+    await li.send("/c/code", code=li.code(), region="harbour")
+    profile = "SELECT region, region_by FROM customer_profile WHERE user_id NOT LIKE 'u_'"
+    assert await desk.rows(profile) == [("harbour", "customer")]
+
+    await li.open("/c/account")
+    assert '<option value="harbour" selected>' in li.page.text
+    await li.send("/c/account/region", region="north")
+    assert await desk.rows(profile) == [("north", "customer")]
+    assert (await li.send("/c/account/region", region="Atlantis")).status_code == 422
+    await li.open("/c/account")
+    known = json.loads((await li.send("/c/account/export")).content)
+    assert [entry["region"] for entry in known["entries"]] == ["north"]
+    await li.open("/c/account?lang=zh")
+    assert "以便我们区分是停水停电，还是电器故障。" in text_of(li.page)
+    await li.send("/c/account/region", region="")
+    assert await desk.rows(profile) == [("", "customer")], "a wish not to say is kept"
+
+
+async def test_no_answer_leaves_a_known_region_and_without_regions_nothing_is_asked(
+    desk: ServiceDesk, new_customer: NewCustomer
+) -> None:
+    path = await make_unit(desk)
+    li = await new_customer()
+    await li.open(path)
+    await li.send("/c/start", contact="li@example.test")
+    assert 'name="region"' not in li.page.text, "there is nothing to choose from"
+    await li.send("/c/code", code=li.code())
+    user, _device = await desk.customer(channels=())
+    other = await new_customer(address="10.0.0.2")
+    await other.open(await make_unit(desk, "B2"))
+    await other.send("/c/start", contact=f"{user}@example.test")
+    await other.send("/c/code", code=other.code(), region="")
+    assert await desk.rows("SELECT user_id, region, region_by FROM customer_profile") == [(user, "north", "company")]
+
+
+async def test_a_storms_letter_is_checked_and_stopped_and_offers_nothing_else(
+    desk: ServiceDesk, new_customer: NewCustomer
+) -> None:
+    from cloud.desk.dispatch.settings import DispatchSettings
+    from cloud.desk.outreach.delivery import Courier
+    from cloud.desk.outreach.service import providers_of, turn
+    from cloud.desk.outreach.settings import OutreachSettings
+
+    await desk.storm(*[await desk.customer() for _ in range(2)])
+    li = await new_customer()
+    settings = OutreachSettings()
+    key = settings.load_key()
+    assert key
+    pool = li.http._transport.app.state.context.pool  # type: ignore[attr-defined]
+    await turn(pool, Courier(settings, key, MASTER, providers_of(settings), "test"), DispatchSettings())
+    [letter] = [m for m in li.letters.letters if m["X-To"] == "u1@example.test"]
+    text = str(letter.get_body(("plain",)).get_content())  # type: ignore[union-attr]
+    code, link = re.search(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b", text), re.search(r"(/a/\S+)", text)
+    assert code
+    assert link
+    await li.open(f"/c/check/{GTIN}/S1")
+    assert "Yes, this is from us." in text_of(await li.send("", code=code[0]))
+    page = await li.open(link[1])
+    assert "Trouble in your area" in text_of(page)
+    assert re.findall(r'action="(/a/[^"]+)"', page.text) == [link[1]]
+    assert "Something else?" not in text_of(page)
+    page = await li.send(link[1])
+    assert "You will get no more messages from us." in text_of(page)
+    assert await desk.value("SELECT count(*) FROM consent_now WHERE user_id = 'u1' AND granted") == 0
 
 
 async def test_the_export_is_complete_and_ones_own(desk: ServiceDesk, new_customer: NewCustomer) -> None:

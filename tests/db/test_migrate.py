@@ -67,6 +67,43 @@ async def test_views_are_run_again_only_when_one_changed(postgres_url: str, monk
         assert connection.execute("SELECT v()").fetchone() == (99,)  # left alone: its file did not change
 
 
+async def test_notices_that_were_owed_before_go_into_the_outbox(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = {folder: scripts(folder) for folder in ("migrations", "repeatable")}
+    pretend(monkeypatch, migrations=[script for script in whole["migrations"] if script.name < "0030"])
+    await migrate(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("SET session_replication_role = replica")  # rows without what they stand on
+        for number, absorbed_by in ((1, None), (2, 1), (3, 2)):
+            connection.execute(
+                "INSERT INTO incident (incident_no, region, cause, began_at, last_at, devices, needed, region_devices,"
+                " words, sentence, merged_into) OVERRIDING SYSTEM VALUE"
+                " VALUES (%s, 'north', 'water_supply', now(), now(), 5, 5, 5, '{}', '{}', %s)",
+                [number, absorbed_by],
+            )
+        for number in (1, 2):
+            connection.execute("INSERT INTO app_user (user_id) VALUES (%s)", [f"u{number}"])
+            connection.execute(
+                "INSERT INTO fault_case (device_no, source, problem, occurred_at, last_raised_at, last_at, user_id,"
+                " missing, judged_at, incident_no)"
+                " VALUES (%s, 'reported', '4E', now(), now(), now(), %s, '{}', now(), 1)",
+                [number, f"u{number}"],
+            )
+        connection.execute(
+            "INSERT INTO incident_notice VALUES (1, 'u1', now(), now(), 'sms'), (1, 'u2', now(), NULL, NULL)"
+        )
+    pretend(monkeypatch, **whole)
+    await migrate(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        owed = connection.execute("SELECT incident_no, case_no, user_id, purpose, state FROM outreach ORDER BY user_id")
+        assert owed.fetchall() == [(1, 1, "u1", "storm", "told"), (1, 2, "u2", "storm", "open")]
+        roots = connection.execute("SELECT incident_no, merged_into FROM incident ORDER BY 1")
+        assert roots.fetchall() == [(1, None), (2, 1), (3, 1)], "one step, however often one was absorbed"
+        shown = connection.execute("SELECT customers, told FROM incident_card").fetchall()
+        assert shown == [(2, 1)]
+
+
 def pretend(monkeypatch: pytest.MonkeyPatch, migrations: list[Script], repeatable: list[Script] | None = None) -> None:
     folders = {"migrations": migrations, "repeatable": repeatable or []}
     monkeypatch.setattr(module, "scripts", folders.__getitem__)

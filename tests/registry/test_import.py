@@ -198,3 +198,11 @@ async def test_a_users_region_is_kept_beside_what_is_known_of_their_household(
     await import_paths(connection, [_write(tmp_path, "users.csv", "user_id,region\nu1,south\n")], ORIGIN)
     cursor = await connection.execute("SELECT user_id, household, region, tier FROM customer_profile")
     assert await cursor.fetchall() == [("u1", "h1", "south", "high")]
+
+
+async def test_an_import_leaves_what_a_customer_says_of_their_region(connection: Connection, tmp_path: Path) -> None:
+    await import_paths(connection, [_write(tmp_path, "users.csv", "user_id,region\nu1,north\nu2,north\n")], ORIGIN)
+    await connection.execute("UPDATE customer_profile SET region = '', region_by = 'customer' WHERE user_id = 'u1'")
+    await import_paths(connection, [_write(tmp_path, "users.csv", "user_id,region\nu1,south\nu2,south\n")], ORIGIN)
+    cursor = await connection.execute("SELECT user_id, region FROM customer_profile ORDER BY user_id")
+    assert await cursor.fetchall() == [("u1", ""), ("u2", "south")]

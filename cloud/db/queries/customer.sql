@@ -209,10 +209,37 @@ ORDER BY kind, verified_at;
 UPDATE app_user SET locale = %(locale)s, time_zone = %(time_zone)s
 WHERE user_id IN (SELECT account_members(%(account)s)) AND erased_at IS NULL;
 
+-- name: known_regions
+-- Names of regions, each once: by steps along the index, however many customers there are.
+WITH RECURSIVE named (region) AS (
+    (SELECT p.region FROM customer_profile AS p WHERE p.region <> '' ORDER BY p.region LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT p.region FROM customer_profile AS p WHERE p.region <> '' AND p.region > n.region
+        ORDER BY p.region LIMIT 1
+    ) FROM named AS n WHERE n.region IS NOT NULL
+)
+SELECT region FROM named WHERE region IS NOT NULL
+UNION
+SELECT unnest(regions) FROM engineer WHERE active
+ORDER BY 1 LIMIT 1000;
+
+-- name: region_of
+SELECT p.region FROM customer_profile AS p
+WHERE p.user_id IN (SELECT account_members(%(account)s))
+ORDER BY p.region = '', p.user_id <> %(account)s, p.user_id LIMIT 1;
+
+-- name: set_region
+INSERT INTO customer_profile AS p (user_id, household, region, region_by)
+SELECT m.user_id, m.user_id, %(region)s, 'customer' FROM account_members(%(account)s) AS m (user_id)
+ON CONFLICT (user_id) DO UPDATE SET region = excluded.region, region_by = excluded.region_by;
+
 -- Export ----------------------------------------------------------------------------------------------------------
 
 -- name: export_entries
-SELECT user_id, locale, time_zone, created_at FROM app_user WHERE user_id = ANY(%(users)s) ORDER BY user_id;
+SELECT u.user_id, u.locale, u.time_zone, u.created_at, coalesce(p.region, '') AS region
+FROM app_user AS u LEFT JOIN customer_profile AS p USING (user_id)
+WHERE u.user_id = ANY(%(users)s) ORDER BY u.user_id;
 
 -- name: export_appliances
 SELECT b.user_id, d.device, f.gtin, f.serial, lower(b.valid) AS since, upper(b.valid) AS until

@@ -11,7 +11,7 @@ from cloud.desk.outreach.consent import consents, set_consent
 from cloud.desk.outreach.ladder import CHANNELS, Channel
 from cloud.registry import accounts
 from cloud.registry.people import Connection, Kind, read_contacts, user, write_contacts
-from cloud.web.customer import language, products
+from cloud.web.customer import language, products, regions
 from cloud.web.customer.export import export
 from cloud.web.customer.guest import Guest, PageRoute, Refusal
 from cloud.web.customer.reception import SQL
@@ -34,6 +34,8 @@ async def account_page(request: Request) -> Response:
             "contacts": await _contacts(guest, connection, account, "shown to themselves on the account page"),
             "products": await products.own_products(connection, account),
             "consents": await _consents(connection, account),
+            "region": await regions.region_of(connection, account),
+            "regions": await regions.known_regions(connection),
             "merges": [m for m in await accounts.merges(connection, account) if m.undone_at is None],
         }
     return guest.show("account.html", channels=CHANNELS, zones=sorted(available_timezones()), **facts)
@@ -73,6 +75,18 @@ async def consent(request: Request) -> Response:
                 now = await consents(connection, entry)
                 await set_consent(connection, entry, [c for c in granted if not now[c]], "account page", granted=True)
                 await set_consent(connection, entry, [c for c in withdrawn if now[c]], "account page", granted=False)
+    return guest.go("/c/account", "saved")
+
+
+@router.post("/region")
+async def region(request: Request) -> Response:
+    """Where the appliances stand, from the list; or rather not said."""
+    guest = Guest(request)
+    form = await guest.form()
+    async with guest.reception.pool.connection() as connection:
+        account = await guest.require_account(connection)
+        wanted = regions.chosen(form.get("region", ""), await regions.known_regions(connection))
+        await regions.set_region(connection, account, wanted)
     return guest.go("/c/account", "saved")
 
 

@@ -13,7 +13,7 @@ from cloud.desk.outreach.consent import set_consent
 from cloud.desk.outreach.ladder import Channel
 from cloud.registry import accounts
 from cloud.registry.people import Connection, write_contacts
-from cloud.web.customer import codes, taking
+from cloud.web.customer import codes, regions, taking
 from cloud.web.customer.guest import Guest, PageRoute, Refusal, product_path
 from cloud.web.customer.visits import Pending
 
@@ -67,7 +67,11 @@ async def code_page(request: Request) -> Response:
     """Where the code is typed."""
     guest = Guest(request)
     pending = guest.pending()
-    return guest.go("/c/sign-in") if pending is None else guest.show("code.html", pending=pending, wrong=False)
+    if pending is None:
+        return guest.go("/c/sign-in")
+    async with guest.reception.pool.connection() as connection:
+        named = await _regions_asked(connection, pending)
+    return guest.show("code.html", pending=pending, wrong=False, regions=named, region="")
 
 
 @router.post("/code")
@@ -78,6 +82,8 @@ async def enter(request: Request) -> Response:
     if pending is None or reception.master is None:
         raise Refusal(403, "This code is too old", "Please ask for a new one.")
     async with reception.pool.connection() as connection:
+        named = await _regions_asked(connection, pending)
+        region = regions.chosen(form.get("region", ""), named)
         await reception.count(connection, f"enter {guest.client}", reception.settings.entries_by_client)
         right = await codes.enter_code(
             reception,
@@ -88,10 +94,12 @@ async def enter(request: Request) -> Response:
             typed=form.get("code", ""),
         )
         if not right:
-            return guest.show("code.html", 422, pending=pending, wrong=True)
+            return guest.show("code.html", 422, pending=pending, wrong=True, regions=named, region=region)
         async with connection.transaction():
             account = await _admit(guest, connection, pending)
             await _note(guest, connection, account, pending, form)
+            if region:
+                await regions.set_region(connection, account, region)
         outcome = ""
         if pending.gtin:
             outcome = await taking.take(
@@ -145,6 +153,11 @@ async def _note(guest: Guest, connection: Connection, account: str, pending: Pen
     if form.get("consent") == "yes":
         for entry in await accounts.members(connection, account):
             await set_consent(connection, entry, CONSENTED_BY[pending.kind], "product page", granted=True)
+
+
+async def _regions_asked(connection: Connection, pending: Pending) -> list[str]:
+    """What to choose from when an appliance is registered; else nothing is asked."""
+    return await regions.known_regions(connection) if pending.gtin else []
 
 
 def _day(text: str) -> date | None:
