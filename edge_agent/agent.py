@@ -245,7 +245,7 @@ class Agent:
             driver,
             clock=self._clock,
             counters=self.counters,
-            ledgers=self.spool.ledgers,
+            spool=self.spool,
             outlet=self,
             every_sample=self._every_sample,
         )

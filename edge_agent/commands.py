@@ -2,6 +2,7 @@
 
 A command is noted as begun before anything is done, and its outcome is kept with the reply in one transaction. When the
 same command comes again it is answered again and not done again; one that a restart interrupted is answered as failed.
+An order that this agent does not know, or cannot read, is refused by the command's id.
 """
 
 from __future__ import annotations
@@ -20,15 +21,32 @@ from edge_agent.draft import Draft, Rank
 from edge_agent.outlet import Outlet
 from edge_agent.ports import DriverError
 from edge_agent.spool import Spool
-from protocols.messages import Command, RaiseDensity, Reply, SelfTest, SetSampling
+from protocols.errors import Malformed, NotFinite
+from protocols.messages import (
+    Command,
+    CommandHead,
+    RaiseDensity,
+    Reply,
+    RunGently,
+    RunNormally,
+    SelfTest,
+    SetSampling,
+)
 from protocols.topics import Kind
 
 logger = structlog.get_logger(__name__)
 
 SELF_TEST_S = 300.0
+GENTLE_S = 60.0
 DETAIL_CHARACTERS = 2000
 WAITING = 256
 """Commands that may wait at once; one more is left to the broker's or the sender's repeat, and counted."""
+
+
+class UnknownOrder(CommandHead):
+    """A command that can only be refused; `why` says what could not be read."""
+
+    why: str
 
 
 class Outcome(BaseModel):
@@ -56,11 +74,16 @@ class Commands:
         self._counters = counters
         self._outlet = outlet
         self._now_ms = now_ms
-        self._arrived: asyncio.Queue[tuple[str, Command]] = asyncio.Queue(WAITING)
+        self._arrived: asyncio.Queue[tuple[str, Command | UnknownOrder]] = asyncio.Queue(WAITING)
         self._under_way: set[str] = set()
 
-    def take(self, device: str, command: Command) -> None:
-        """A command arrived for a device."""
+    def take(self, device: str, payload: bytes) -> None:
+        """A command arrived for a device.
+
+        Raises:
+            ProtocolError: not even its id can be read.
+        """
+        command = read_command(payload)
         try:
             self._arrived.put_nowait((device, command))
         except asyncio.QueueFull:
@@ -78,7 +101,7 @@ class Commands:
                 self._under_way.add(command.id)
                 group.create_task(self._answer(device, command), name=f"command {command.id}")
 
-    async def _answer(self, device: str, command: Command) -> None:
+    async def _answer(self, device: str, command: Command | UnknownOrder) -> None:
         try:
             if self._repeat(device, command):
                 return
@@ -87,14 +110,14 @@ class Commands:
                 self._spool.ledgers.begin_command(command.id, device, self._now_ms())
                 if refusal is not None:
                     self._reply(device, command.id, refusal)
-            if refusal is None:
+            if refusal is None and isinstance(command, Command):
                 outcome = await self._perform(self._loops[device], command)
                 with self._spool.transaction():
                     self._reply(device, command.id, outcome)
         finally:
             self._under_way.discard(command.id)
 
-    def _repeat(self, device: str, command: Command) -> bool:
+    def _repeat(self, device: str, command: CommandHead) -> bool:
         """Answer a command begun earlier as it was answered then; False if it is a new one."""
         known = self._spool.ledgers.command(command.id)
         if known is None:
@@ -114,11 +137,14 @@ class Commands:
             self._reply(device, command.id, outcome, keep=kept is None)
         return True
 
-    def _refusal(self, device: str, command: Command) -> Outcome | None:
+    def _refusal(self, device: str, command: Command | UnknownOrder) -> Outcome | None:
         now_ms = self._now_ms()
         if now_ms > command.expires_at:
             self._counters.commands_expired += 1
             return self._outcome("expired", f"it expired {(now_ms - command.expires_at) / 1000:.1f} s ago")
+        if isinstance(command, UnknownOrder):
+            self._counters.commands_refused += 1
+            return self._outcome("refused", f"unsupported: this agent does not know such an order ({command.why})")
         loop = self._loops.get(device)
         if loop is None or loop.appliance is None:
             self._counters.commands_refused += 1
@@ -132,8 +158,10 @@ class Commands:
                 outcome = await self._self_test(loop)
             elif isinstance(order, SetSampling):
                 outcome = self._set_sampling(loop, order)
-            else:
+            elif isinstance(order, RaiseDensity):
                 outcome = self._raise_density(loop, order)
+            else:
+                outcome = await self._run(loop, order, command.at)
         except (OSError, DriverError, TimeoutError) as error:
             outcome = self._outcome("failed", str(error) or "no answer in time")
         except ValueError as error:
@@ -162,6 +190,14 @@ class Commands:
         loop.retime()
         return self._outcome("done", f"every {order.period_ms} ms for {order.duration_s} s")
 
+    async def _run(self, loop: DeviceLoop, order: RunGently | RunNormally, ordered_ms: int) -> Outcome:
+        async with asyncio.timeout(GENTLE_S), loop.line:
+            if isinstance(order, RunNormally):
+                await loop.gentle.end(ordered_ms=ordered_ms, now_ms=self._now_ms())
+                return self._outcome("done", "runs normally")
+            await loop.gentle.begin(order.until, ordered_ms=ordered_ms, now_ms=self._now_ms())
+        return self._outcome("done", "runs gently", {"gentle_until": order.until})
+
     def _reply(self, device: str, command: str, outcome: Outcome, keep: bool = True) -> None:
         if keep:
             self._spool.ledgers.end_command(command, outcome.model_dump_json())
@@ -178,3 +214,16 @@ class Commands:
         result: dict[str, Any] | None = None,
     ) -> Outcome:
         return Outcome(at=self._now_ms(), outcome=outcome, detail=detail[:DETAIL_CHARACTERS], result=result or {})
+
+
+def read_command(payload: bytes) -> Command | UnknownOrder:
+    """A command, or what of it suffices for a refusal.
+
+    Raises:
+        ProtocolError: neither; it has no id, or is of another version.
+    """
+    try:
+        return Command.decode(payload)
+    except (Malformed, NotFinite) as error:
+        head = CommandHead.decode(payload)
+        return UnknownOrder(at=head.at, id=head.id, expires_at=head.expires_at, why=str(error))

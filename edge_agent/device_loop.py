@@ -10,9 +10,11 @@ from edge_agent.appliance import Appliance
 from edge_agent.backoff import ceiling
 from edge_agent.counters import Counters
 from edge_agent.draft import Draft
+from edge_agent.gentle_run import GentleRun
 from edge_agent.outlet import Outlet
 from edge_agent.ports import Clock, Description, Driver, DriverError, Reading
 from edge_agent.settings import DeviceSettings
+from edge_agent.spool import Spool
 from edge_agent.spool.ledgers import Ledgers
 from protocols.messages import ActiveFault, DeviceInventory
 
@@ -34,7 +36,7 @@ class DeviceLoop:
         *,
         clock: Clock,
         counters: Counters,
-        ledgers: Ledgers,
+        spool: Spool,
         outlet: Outlet,
         every_sample: bool,
     ) -> None:
@@ -43,7 +45,7 @@ class DeviceLoop:
         self.driver = driver
         self._clock = clock
         self._counters = counters
-        self._ledgers = ledgers
+        self._ledgers = spool.ledgers
         self._outlet = outlet
         self._every_sample = every_sample
         self._description: Description | None = None
@@ -52,6 +54,7 @@ class DeviceLoop:
         self._answered = False
         self.line = asyncio.Lock()
         """Held while the driver is asked: a self-test and a reading never overlap."""
+        self.gentle = GentleRun(self.device, driver, spool=spool, counters=counters, announce=outlet.announce)
 
     @property
     def is_open(self) -> bool:
@@ -76,6 +79,7 @@ class DeviceLoop:
             firmware=self._description.firmware if self._description else "",
             channel_sets=(appliance.channel_set,),
             active_faults=active,
+            gentle_until=self.gentle.until_ms,
         )
 
     def flush(self) -> list[Draft]:
@@ -99,6 +103,7 @@ class DeviceLoop:
         try:
             async with self.line:
                 self._opened(await self.driver.open())
+                self.gentle.opened()
             await self._sample()
         except (OSError, DriverError) as error:
             self._counters.driver_errors += 1
@@ -125,6 +130,7 @@ class DeviceLoop:
             due = await self._wait(due, appliance)
             due, at = self._on_time(due, appliance.period_ms / 1000)
             async with self.line:
+                await self.gentle.attend(at)
                 reading = await self.driver.read(at)
             self._answered = True
             if reading is None:

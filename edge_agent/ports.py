@@ -71,6 +71,19 @@ class Driver(Protocol):
         ...
 
 
+@runtime_checkable
+class GentleDriver(Protocol):
+    """What a driver may offer besides: to make its appliance take it easy."""
+
+    async def run_gently(self, until: float | None) -> None:
+        """Run gently until event time `until` (s), or normally again if None; harmless when it does so already.
+
+        The agent ends it in time, and asks anew after `open`. ValueError says why this device cannot run gently, in
+        words for a person; running normally is never refused.
+        """
+        ...
+
+
 class DriverError(Exception):
     """A device did not answer as it should; the text says which device, what was asked, what came."""
 

@@ -20,7 +20,7 @@ from edge_agent.failures import first_cause
 from edge_agent.settings import EdgeSettings
 from edge_agent.spool.store import Spooled
 from protocols.errors import ProtocolError
-from protocols.messages import Command, Death, Heartbeat, Receipt
+from protocols.messages import Death, Heartbeat, Receipt
 from protocols.topics import NO_DEVICE, Kind, Topic
 
 logger = structlog.get_logger(__name__)
@@ -38,12 +38,12 @@ PUBACK_TIMEOUT_S = 60.0
 class Callbacks:
     """What the agent does for the uplink.
 
-    connected: a new connection stands, subscriptions made; spool the birth. command: a command came for a device.
-    freed: a receipt freed messages.
+    connected: a new connection stands, subscriptions made; spool the birth. command: a command came for a device
+    (ProtocolError: it cannot even be refused). freed: a receipt freed messages.
     """
 
     connected: Callable[[], None]
-    command: Callable[[str, Command], None]
+    command: Callable[[str, bytes], None]
     freed: Callable[[], None]
 
 
@@ -167,7 +167,7 @@ class Uplink:
             self._callbacks.freed()
             self.wake()
         elif topic.kind == Kind.COMMAND:
-            self._callbacks.command(topic.device or NO_DEVICE, Command.decode(payload))
+            self._callbacks.command(topic.device or NO_DEVICE, payload)
 
 
 def _commands_filter(gateway: str) -> str:

@@ -115,12 +115,13 @@ class ActiveFault(Part):
 
 
 class DeviceInventory(Part):
-    """One device behind a gateway."""
+    """One device behind a gateway. `gentle_until`: it was ordered to run gently until then, and does."""
 
     device: Identifier
     firmware: Annotated[str, Field(max_length=64)] = ""
     channel_sets: tuple[ChannelSet, ...] = ()
     active_faults: tuple[ActiveFault, ...] = ()
+    gentle_until: Milliseconds | None = None
 
 
 class Birth(Sequenced):
@@ -234,12 +235,33 @@ class RaiseDensity(Part):
     duration_s: Annotated[int, Field(ge=1, le=86_400)]
 
 
-class Command(Message):
-    """What the cloud asks of a device. The same `id` is done at most once; after `expires_at` it is not begun."""
+class RunGently(Part):
+    """Spare the appliance until event time `until`, which ends it by itself. A later order takes this one's place."""
+
+    action: Literal["run_gently"] = "run_gently"
+    until: Milliseconds
+
+
+class RunNormally(Part):
+    """End gentle running before its time."""
+
+    action: Literal["run_normally"] = "run_normally"
+
+
+class CommandHead(Message):
+    """What each command has, whatever its order: enough to refuse by its id one whose order is not known."""
 
     id: Identifier
     expires_at: Milliseconds
-    order: Annotated[SelfTest | SetSampling | RaiseDensity, Field(discriminator="action")]
+
+
+class Command(CommandHead):
+    """What the cloud asks of a device. The same `id` is done at most once; after `expires_at` it is not begun."""
+
+    order: Annotated[
+        SelfTest | SetSampling | RaiseDensity | RunGently | RunNormally,
+        Field(discriminator="action"),
+    ]
 
 
 class Reply(Sequenced):

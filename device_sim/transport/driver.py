@@ -16,6 +16,9 @@ from protocols.messages import ChannelSet
 BLOCK = 256
 """Samples that the physics computes at once: one by one they would cost a hundred times as much."""
 
+KEEPS_COLD = frozenset({"fridge"})
+"""Families that cannot take it easy."""
+
 FIRMWARE, REVISED_FIRMWARE = "1.4.2", "1.5.0"
 
 
@@ -35,6 +38,7 @@ class SimulatedDriver:
         self._first = 0
         self._block: list[list[float]] = []
         self._revised = False
+        self._gentle_until: float | None = None
 
     async def open(self) -> Description:
         """Describe the device."""
@@ -66,7 +70,19 @@ class SimulatedDriver:
         codes = sorted(self._appliance.life.active_codes(at))
         grown = any(episode.severity_at(at) > 0.5 for episode in self._appliance.life.episodes)
         detail = f"codes shown: {', '.join(codes)}" if codes else "out of range" if grown else "all within range"
-        return SelfTestOutcome(passed=not codes and not grown, detail=detail, results={"codes": codes})
+        gentle = {} if self._gentle_until is None else {"gentle_until": self._gentle_until}
+        return SelfTestOutcome(passed=not codes and not grown, detail=detail, results={"codes": codes, **gentle})
+
+    async def run_gently(self, until: float | None) -> None:
+        """Note it as the appliance's state. The world goes on as planned: no fault grows slower, no reading differs.
+
+        Raises:
+            ValueError: a fridge must keep cold.
+        """
+        family = self._appliance.model.family
+        if until is not None and family in KEEPS_COLD:
+            raise ValueError(f"unsupported: a {family} cannot run gently, it must keep cold")
+        self._gentle_until = until
 
     async def close(self) -> None:
         """Nothing to let go."""

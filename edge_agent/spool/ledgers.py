@@ -1,4 +1,4 @@
-"""What the agent must remember beside messages: facts, active faults, sampling orders, commands, what was dropped."""
+"""What the agent must remember beside messages: facts, active faults, orders that last, commands, what was dropped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from typing import Literal
 from protocols.messages import SetSampling
 
 COMMANDS_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class GentleOrder:
+    """The last order to run gently until a time, or normally (None), and when it was made; ms since the epoch."""
+
+    until_ms: int | None
+    ordered_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,19 @@ class Ledgers:
         )
         self._connection.execute(
             "INSERT OR REPLACE INTO sampling_order VALUES (?, ?)", (device, merged.model_dump_json())
+        )
+
+    def gentle_order(self, device: str) -> GentleOrder | None:
+        """Whether a device was last ordered to run gently, if it ever was."""
+        row = self._connection.execute(
+            "SELECT until_ms, ordered_ms FROM gentle_run WHERE device = ?", (device,)
+        ).fetchone()
+        return GentleOrder(*row) if row else None
+
+    def set_gentle_order(self, device: str, order: GentleOrder) -> None:
+        """Keep an order, in place of the one before it."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO gentle_run VALUES (?, ?, ?)", (device, order.until_ms, order.ordered_ms)
         )
 
     def command(self, command: str) -> tuple[str, str | None] | None:

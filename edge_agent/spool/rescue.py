@@ -12,7 +12,7 @@ from edge_agent.spool.store import Spool
 
 ASIDE = ".damaged"
 SIDE_FILES = ("-wal", "-shm")
-LEDGERS = ("active_fault", "sampling_order", "command", "dropped")
+LEDGERS = ("active_fault", "sampling_order", "gentle_run", "command", "dropped")
 
 
 def set_aside(file: Path) -> Path:

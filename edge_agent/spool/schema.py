@@ -42,6 +42,13 @@ CREATE TABLE command (            -- every command begun, so that none is done t
 ) WITHOUT ROWID;
 """
 
+ADDED: Final = """
+CREATE TABLE IF NOT EXISTS gentle_run ( -- the last order: gently until then, or normally (NULL); and when it was made
+    device TEXT PRIMARY KEY, until_ms INTEGER, ordered_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+"""Tables that came later: files of the same version get them too, and an older agent does not miss them."""
+
 ROW: Final = "number, rank, device, kind, boot, seq, at_ms, spooled_ms, size, digest, row_check, payload"
 PAGE: Final = 4096
 COLUMNS_BYTES: Final = 90  # the other columns of a row, ids of usual length
@@ -106,3 +113,4 @@ def prepare(connection: sqlite3.Connection) -> None:
         connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
     elif version != VERSION:
         raise WrongVersion(f"the spool is of version {version}, this agent writes version {VERSION}")
+    connection.executescript(ADDED)

@@ -16,7 +16,7 @@ from device_sim.transport.clocks import AcceleratedClock, LockstepClock
 from device_sim.transport.driver import FIRMWARE, REVISED_FIRMWARE, SimulatedDriver
 from device_sim.transport.ledger import SentLedger, read_ledger
 from device_sim.transport.network import MIXED, NETWORKS, Link, Network, drawn_network
-from edge_agent.ports import Clock, Driver, DriverError
+from edge_agent.ports import Clock, Driver, DriverError, GentleDriver
 from tests.sim.worlds import DAY, START, of_family, stricken
 
 # --- clocks ---
@@ -140,6 +140,26 @@ async def test_a_self_test_tells_a_grown_fault_from_health() -> None:
         driver = SimulatedDriver(7, appliance, 60.0)
         await driver.read(START)
         assert (await driver.self_test()).passed is passed
+
+
+async def test_gentle_running_is_reported_and_alters_no_reading() -> None:
+    washer = of_family("washer")[0]
+    gentle, plain = SimulatedDriver(7, washer, 60.0), SimulatedDriver(7, washer, 60.0)
+    assert isinstance(gentle, GentleDriver)
+    await gentle.run_gently(START + DAY)
+    for step in range(300):
+        at = START + 60.0 * step
+        assert await gentle.read(at) == await plain.read(at)
+    assert (await gentle.self_test()).results["gentle_until"] == START + DAY
+    await gentle.run_gently(None)
+    assert await gentle.self_test() == await plain.self_test()
+
+
+async def test_a_fridge_must_keep_cold() -> None:
+    fridge = SimulatedDriver(7, of_family("fridge")[0], 60.0)
+    with pytest.raises(ValueError, match="keep cold"):
+        await fridge.run_gently(START + DAY)
+    await fridge.run_gently(None)
 
 
 # --- the ledger ---
