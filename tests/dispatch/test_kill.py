@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ async def test_killed_at_random_moments_0_lost_0_twice(migrated_url: str, tmp_pa
         for name in ("li", "wu", "ng"):
             await desk.engineer(name, stock={"pump": 1000})
         waiting = [await desk.ticket(*await desk.customer()) for _ in range(TICKETS)]
+        for ticket in waiting:  # no visit comes before it: each appliance is to run gently until then
+            await desk.predict_failure(ticket, timedelta(minutes=1))
         done_at_kill = []
         for _ in range(LIVES):
             worker = await asyncio.to_thread(_launch, told, tmp_path)
@@ -62,6 +65,12 @@ async def test_killed_at_random_moments_0_lost_0_twice(migrated_url: str, tmp_pa
         assert await desk.value("SELECT count(*) FROM visit_slot WHERE state = 'booked'") == TICKETS
         assert await desk.value("SELECT sum(1000 - quantity) FROM van_stock") == TICKETS, "each part left a van once"
         assert await desk.value("SELECT count(*) FROM outreach WHERE purpose = 'appointment'") == TICKETS
+        assert await desk.rows("SELECT state, count(*) FROM gentle_card GROUP BY 1") == [("ended", TICKETS)]
+        assert await desk.value("SELECT count(*) FROM command WHERE expires_at > desk_now()") == 0, "none is sent now"
+        assert await desk.rows(
+            "SELECT count(DISTINCT device_no), count(*) FROM command WHERE instruction ->> 'action' = 'run_gently'"
+        ) == [(TICKETS, TICKETS)], "each appliance was asked once"
+        assert await desk.value("SELECT count(*) FROM command") == TICKETS, "and none, never told, was told to stop"
 
 
 def _launch(told: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:

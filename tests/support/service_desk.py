@@ -155,6 +155,18 @@ class ServiceDesk:
             await fold(self.connection, cases, now, TriageSettings(storm_least=2), sweep=False)
         return int(await self.value("SELECT max(incident_no) FROM incident WHERE merged_into IS NULL") or 0)
 
+    async def predict_failure(self, ticket_no: int, within: timedelta) -> None:
+        """The detector, too, expects the ticket's problem: a failure after so long at the earliest."""
+        await self.connection.execute(
+            "WITH p AS (INSERT INTO prediction (device_no, problem, raised_at, probability, horizon_hours,"
+            " hours_left_low, reason, detector) SELECT device_no, problem, now(), 0.9, 72, %(hours)s, '{}', 't'"
+            " FROM ticket WHERE ticket_no = %(ticket_no)s RETURNING *)"
+            " INSERT INTO fault_case (device_no, source, problem, prediction_no, occurred_at, last_raised_at, last_at,"
+            " missing, judged_at, ticket_no) SELECT device_no, 'predicted', problem, prediction_no, raised_at,"
+            " raised_at, raised_at, '{}', now(), %(ticket_no)s FROM p",
+            {"hours": within / timedelta(hours=1), "ticket_no": ticket_no},
+        )
+
     async def engineer(self, name: str = "li", **changes: Any) -> None:
         """An engineer for washers in the north, working from 8 to 16 every day."""
         record = {

@@ -112,9 +112,16 @@ UPDATE work_order SET state = %(state)s WHERE work_order_no = %(work_order_no)s;
 UPDATE work_order SET state = 'offered' WHERE work_order_no = ANY(%(orders)s) AND state = 'waiting';
 
 -- name: ask_to_run_gently
-INSERT INTO gentle_run (work_order_no, device_no, until, reason, asked_at)
+-- The command to the device follows by trigger. The same visit again asks for nothing new.
+INSERT INTO gentle_run AS g (work_order_no, device_no, until, reason, asked_at)
 VALUES (%(work_order_no)s, %(device_no)s, %(until)s, %(reason)s, desk_now())
-ON CONFLICT (work_order_no) DO UPDATE SET until = excluded.until, reason = excluded.reason;
+ON CONFLICT (work_order_no) DO UPDATE SET until = excluded.until, reason = excluded.reason, ended_at = NULL,
+    asked_at = excluded.asked_at
+WHERE g.until <> excluded.until OR g.ended_at IS NOT NULL OR g.command_id IS NULL;
+
+-- name: end_gentle_run
+UPDATE gentle_run SET ended_at = desk_now()
+WHERE work_order_no = %(work_order_no)s AND ended_at IS NULL AND until > desk_now();
 
 -- name: windows
 SELECT s.slot_no, s.state, lower(s.span) AS starts_at, upper(s.span) AS ends_at, s.hold_until
@@ -130,8 +137,10 @@ ORDER BY lower(s.span);
 
 -- name: slot
 SELECT s.slot_no, s.work_order_no, s.engineer, s.state, lower(s.span) AS starts_at, upper(s.span) AS ends_at,
-    s.hold_until, w.ticket_no, w.state AS order_state, t.device_no, t.state AS ticket_state, desk_now() AS now
+    s.hold_until, w.ticket_no, w.state AS order_state, w.fails_by, t.device_no, t.state AS ticket_state,
+    u.time_zone, desk_now() AS now
 FROM visit_slot AS s JOIN work_order AS w USING (work_order_no) JOIN ticket AS t USING (ticket_no)
+JOIN app_user AS u USING (user_id)
 WHERE s.slot_no = %(slot_no)s;
 
 -- name: lock_order

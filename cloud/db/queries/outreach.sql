@@ -105,9 +105,10 @@ WHERE w.ticket_no = %(ticket_no)s AND s.state = 'booked' AND w.state IN ('booked
 SELECT 0::bigint AS slot_no, scheduled_for AS starts_at, scheduled_for + interval '2 hours' AS ends_at FROM ticket
 WHERE ticket_no = %(ticket_no)s AND scheduled_for IS NOT NULL;
 
--- name: gentle_until
-SELECT g.until FROM gentle_run AS g JOIN work_order AS w USING (work_order_no)
-WHERE w.ticket_no = %(ticket_no)s AND g.until > desk_now();
+-- name: gentle_run
+SELECT until, state = 'accepted' AS accepted FROM gentle_card
+WHERE ticket_no = %(ticket_no)s AND until > desk_now() AND state <> 'ended'
+ORDER BY work_order_no DESC LIMIT 1;
 
 -- name: wait
 UPDATE outreach SET reason = %(reason)s, look_at = coalesce(%(look_at)s::timestamptz, 'infinity'),

@@ -162,6 +162,10 @@ WHERE ticket_no = %(ticket_no)s;
 SELECT step_no, from_state, to_state, person, at, reason FROM ticket_step
 WHERE ticket_no = %(ticket_no)s ORDER BY step_no;
 
+-- name: gentle_run_of_ticket
+SELECT state, until, detail, reason FROM gentle_card
+WHERE ticket_no = %(ticket_no)s ORDER BY work_order_no DESC LIMIT 1;
+
 -- name: ticket_evidence
 SELECT e.case_no, e.kind, c.problem, e.first_seen_at, e.last_seen_at, e.times, e.probability, e.reason,
     c.horizon_hours

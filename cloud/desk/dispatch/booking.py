@@ -11,6 +11,7 @@ from psycopg import errors
 from psycopg.rows import class_row, dict_row
 
 from cloud.desk.dispatch.calendar import Horizon, choosable, free_slots
+from cloud.desk.dispatch.gentle import PlannedVisit, spare_until
 from cloud.desk.dispatch.people import SQL, Connection, day_of, working_hours
 from cloud.desk.dispatch.settings import DispatchSettings
 from cloud.desk.errors import DeskError
@@ -63,6 +64,7 @@ async def accept(connection: Connection, slot_no: int, person: str, settings: Di
         if slot["ticket_state"] == "confirmed":
             await contact(connection, slot["ticket_no"], person, "accepted a time")
         await schedule(connection, slot["ticket_no"], person, slot["starts_at"])
+        await spare_until(connection, _planned(slot))
     return window
 
 
@@ -92,6 +94,13 @@ async def _slot(connection: Connection, slot_no: int) -> dict[str, Any]:
     if found is None:
         raise SlotTaken(f"there is no window {slot_no}")
     return found
+
+
+def _planned(slot: dict[str, Any]) -> PlannedVisit:
+    zone = ZoneInfo(slot["time_zone"])
+    return PlannedVisit(
+        slot["work_order_no"], slot["device_no"], slot["fails_by"], slot["starts_at"], slot["ends_at"], zone
+    )
 
 
 async def _refuse_if_gone(connection: Connection, slot: dict[str, Any], settings: DispatchSettings) -> None:

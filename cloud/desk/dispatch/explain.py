@@ -72,13 +72,13 @@ def _time(a: Assignment, names: Names, said: Words) -> str:
     return said.say("an early time that leaves room for more urgent visits")
 
 
-def why_gently(a: Assignment, names: Names) -> ByLanguage:
+def why_gently(visit: datetime, failure: datetime, zone: ZoneInfo) -> ByLanguage:
     """Why the appliance should run gently until the visit, by language."""
     return {
         language: words(language).say(
             "The visit on {visit} comes after the predicted failure on {failure}; run gently until then.",
-            visit=words(language).day(a.slot.start, names.zone),
-            failure=words(language).day(a.order.fails_by or a.slot.start, names.zone),
+            visit=words(language).day(visit, zone),
+            failure=words(language).day(failure, zone),
         )
         for language in languages()
     }

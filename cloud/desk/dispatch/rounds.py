@@ -18,7 +18,8 @@ from psycopg.types.json import Jsonb
 
 from cloud.desk.dispatch.assign import Assignment, Order, assign
 from cloud.desk.dispatch.calendar import Horizon
-from cloud.desk.dispatch.explain import Names, why_gently
+from cloud.desk.dispatch.explain import Names
+from cloud.desk.dispatch.gentle import PlannedVisit, spare_until
 from cloud.desk.dispatch.people import SQL, Connection, read_staff, read_taken
 from cloud.desk.dispatch.proposals import Ground, Proposal, Waiting, held, offered, survey
 from cloud.desk.dispatch.settings import DispatchSettings
@@ -69,7 +70,7 @@ async def hold_round(connection: Connection, settings: DispatchSettings, *, only
         )
         await _write(connection, proposals, ground.now + timedelta(hours=settings.hold_hours))
         for assignment in plan.assignments:
-            await _spare_the_appliance(connection, assignment, by_number[assignment.order.work_order_no])
+            await spare_until(connection, _planned(assignment, by_number[assignment.order.work_order_no]))
     proposed = frozenset(a.order.work_order_no for a in plan.assignments)
     if proposed:
         log.info("round_held", proposed=len(proposed), unplaced=dict(plan.unplaced))
@@ -87,6 +88,12 @@ def _waiting(row: dict[str, Any]) -> Waiting:
     order = Order(**{name: row[name] for name in _ORDER_FIELDS})
     names = Names(row["family_name"], row["part_name"], ZoneInfo(row["time_zone"]))
     return Waiting(order, names, row["device_no"], row["holds_before"])
+
+
+def _planned(a: Assignment, waiting: Waiting) -> PlannedVisit:
+    return PlannedVisit(
+        a.order.work_order_no, waiting.device_no, a.order.fails_by, a.slot.start, a.slot.end, waiting.names.zone
+    )
 
 
 async def _read_ground(connection: Connection, settings: DispatchSettings) -> Ground:
@@ -127,18 +134,3 @@ async def _write(connection: Connection, proposals: Sequence[Proposal], hold_unt
     async with connection.cursor() as cursor:
         await cursor.executemany(SQL["propose"], rows)
         await cursor.execute(SQL["mark_offered"], {"orders": [p.order.work_order_no for p in proposals]})
-
-
-async def _spare_the_appliance(connection: Connection, a: Assignment, waiting: Waiting) -> None:
-    """Where the visit comes too late: run gently until then."""
-    if a.order.fails_by is None or a.slot.start <= a.order.fails_by:
-        return
-    await connection.execute(
-        SQL["ask_to_run_gently"],
-        {
-            "work_order_no": a.order.work_order_no,
-            "device_no": waiting.device_no,
-            "until": a.slot.end,
-            "reason": Jsonb(why_gently(a, waiting.names)),
-        },
-    )

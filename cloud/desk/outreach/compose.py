@@ -49,6 +49,7 @@ class Facts:
     offers: tuple[Offer, ...] = ()
     appointment: Offer | None = None
     gentle_until: datetime | None = None
+    gentle_by_itself: bool = False  # the appliance has answered that it runs gently
     danger: str = "none"
 
 
@@ -120,14 +121,23 @@ def _said(facts: Facts, words: Words) -> list[str]:
             )
         )
         said.append(words.say("We keep watching. If it still reports trouble when this is over, we tell you."))
-    if facts.gentle_until is not None:
-        said.append(
+    return said + _gently(facts, words) + _danger(facts, words)
+
+
+def _gently(facts: Facts, words: Words) -> list[str]:
+    """What the appliance does is said only where it has answered so; else the customer is asked to."""
+    if facts.gentle_until is None:
+        return []
+    day = words.day(facts.gentle_until, facts.zone)
+    if facts.gentle_by_itself:
+        return [
             words.say(
-                "Until {day}, please use it gently: short, cool or light programs, and not at full power.",
-                day=words.day(facts.gentle_until, facts.zone),
+                "Until {day} it runs gently by itself, to last until we come: slower, or with less power.", day=day
             )
-        )
-    return said + _danger(facts, words)
+        ]
+    return [
+        words.say("Until {day}, please use it gently: short, cool or light programs, and not at full power.", day=day)
+    ]
 
 
 def _danger(facts: Facts, words: Words) -> list[str]:

@@ -171,7 +171,7 @@ async def read_facts(connection: Connection, case: CaseFile, settings: OutreachS
     booked = await _offers(connection, "appointment", of_ticket) if case.purpose == "appointment" else []
     if case.purpose == "appointment" and not booked:  # agreed by a person, without an engineer's slot
         booked = await _offers(connection, "appointment_of_ticket", of_ticket)
-    gentle = await _column(connection, "gentle_until", of_ticket) if case.purpose == "appointment" else []
+    gently, by_itself = await _gentle(connection, of_ticket) if case.purpose == "appointment" else (None, False)
     return Facts(
         purpose=case.purpose,
         company=settings.company,
@@ -182,9 +182,16 @@ async def read_facts(connection: Connection, case: CaseFile, settings: OutreachS
         steps=steps,
         offers=tuple(await _offers(connection, "offers", of_ticket)) if case.purpose in ASKING and not steps else (),
         appointment=booked[0] if booked else None,
-        gentle_until=gentle[0] if gentle else None,
+        gentle_until=gently,
+        gentle_by_itself=by_itself,
         danger=case.safety,
     )
+
+
+async def _gentle(connection: Connection, of_ticket: dict[str, Any]) -> tuple[datetime | None, bool]:
+    """Until when the appliance is to run gently, and whether it has answered that it does."""
+    row = await (await connection.execute(SQL["gentle_run"], of_ticket)).fetchone()
+    return (row[0], row[1]) if row else (None, False)
 
 
 async def _attempts(connection: Connection, outreach_no: int) -> tuple[Attempt, ...]:

@@ -17,6 +17,7 @@ from cloud.web.console.parts import FaultTime, box, card_title, facts, severity,
 from cloud.web.console.reasons import sentences, verdict_sentences
 from cloud.web.console.words import (
     ANSWER,
+    GENTLE,
     OUTCOME,
     PURPOSE,
     SAFETY,
@@ -33,7 +34,7 @@ from cloud.web.console.words import (
 from cloud.web.reads import customers, series, service, tickets
 from cloud.web.reads.series import Series
 from cloud.web.reads.service import Message, Verdict
-from cloud.web.reads.tickets import OPEN, Evidence, TicketDetail, TicketFile
+from cloud.web.reads.tickets import OPEN, Evidence, GentleRun, TicketDetail, TicketFile
 
 BEFORE, AFTER, MARGIN, POINTS = timedelta(hours=18), timedelta(hours=6), timedelta(minutes=20), 320
 PATH = (*OPEN, "resolved")
@@ -102,7 +103,7 @@ def _keep_current(frame: Frame, found: TicketFile, changing: Element, history: E
         drawn[:] = [fresh]
         changing.clear()
         with changing:
-            _state(fresh.ticket)
+            _state(fresh.ticket, fresh.gentle_run)
             ticket_steps.next_step_card(frame.visit, fresh)
         history.clear()
         with history:
@@ -117,12 +118,13 @@ def _keep_current(frame: Frame, found: TicketFile, changing: Element, history: E
     follow(frame, again)
 
 
-def _state(ticket: TicketDetail) -> None:
+def _state(ticket: TicketDetail, gentle: GentleRun | None) -> None:
     with box("fc-card", "section"):
         card_title(STATE[ticket.state], _("ticket {n}").format(n=ticket.ticket_no))
         pairs: list[tuple[str, str | datetime | None]] = [
             (_("Detected"), ticket.detected_at),
             (_("Visit"), ticket.scheduled_for if ticket.state == "scheduled" else None),
+            *([_gently(gentle)] if gentle else []),
             (_("Closed"), ticket.closed_at),
             (_("Because"), ticket.closing_reason),
         ]
@@ -133,6 +135,14 @@ def _state(ticket: TicketDetail) -> None:
                 for number, state in enumerate(PATH):
                     css = "now" if number == place else "done" if number < place else ""
                     text(STATE[state], css, "li")
+
+
+def _gently(gentle: GentleRun) -> tuple[str, str | datetime]:
+    """Whether the appliance runs gently until the visit, in one line."""
+    if gentle.state in ("asked", "accepted"):
+        return GENTLE[gentle.state], gentle.until
+    said = gentle.detail if gentle.state in ("refused", "failed") else ""
+    return _("Gentle running"), ": ".join(w for w in (GENTLE[gentle.state], said) if w)
 
 
 def _say(ticket: TicketDetail, spoken: str) -> None:

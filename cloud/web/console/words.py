@@ -87,6 +87,17 @@ ORDER = Phrases(
         "cancelled": N_("cancelled"),
     }
 )
+GENTLE = Phrases(
+    {
+        "asked": N_("Asked to run gently until"),
+        "accepted": N_("Runs gently until"),
+        "refused": N_("the appliance cannot"),
+        "failed": N_("the appliance did not manage to"),
+        "expired": N_("the appliance has not answered"),
+        "over": N_("until the visit, as asked"),
+        "ended": N_("not needed any more"),
+    }
+)
 ANSWER = Phrases(
     {
         "accept": N_("takes the time"),

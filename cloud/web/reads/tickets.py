@@ -118,6 +118,17 @@ class TicketDetail(Ticket):
     likely_part: str | None
 
 
+class GentleRun(Shape):
+    """The wish that the appliance run gently until a visit that comes after the predicted failure."""
+
+    state: Literal["asked", "accepted", "refused", "failed", "expired", "over", "ended"] = Field(
+        description="What the appliance answered, or `expired` where it has not; `ended` before its time, or `over`."
+    )
+    until: datetime
+    detail: str = Field(description="What the appliance said with its answer.")
+    reason: Texts = Field(description="Why, by language.")
+
+
 class TicketFile(Shape):
     """A ticket with its evidence, its history and, at the end, its finding."""
 
@@ -125,6 +136,7 @@ class TicketFile(Shape):
     evidence: list[Evidence]
     steps: list[Step]
     finding: Finding | None
+    gentle_run: GentleRun | None
 
 
 class TicketFilter(Shape):
@@ -173,6 +185,7 @@ async def get(pool: Pool, ticket_no: int) -> TicketFile | None:
         evidence=await many(pool, Evidence, "ticket_evidence", which),
         steps=await many(pool, Step, "ticket_steps", which),
         finding=found[0] if found else None,
+        gentle_run=await one(pool, GentleRun, "gentle_run_of_ticket", which),
     )
 
 
