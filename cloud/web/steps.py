@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from cloud.db.pool import Pool
 from cloud.desk import tickets
+from cloud.desk.dispatch import clocks
 from cloud.desk.errors import DeskError, NoSuchTicket, TicketChanged
 from cloud.desk.tickets import Connection, Finding
 from cloud.web.auth.changes import changing
@@ -17,6 +18,8 @@ from cloud.web.auth.permissions import Permission
 from cloud.web.problems import Problem, conflict, not_found, unprocessable
 
 Move = Literal["confirmed", "contacted"]
+Delay = Literal["customer_unreachable", "customer_asked_later", "waiting_for_part", "no_access"]
+"""Why a person may stop a service clock; `watching` is the desk's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,20 @@ async def resolve(pool: Pool, ticket_no: int, finding: Finding, actor: Actor) ->
     """Close with what was found: the detector's label."""
     async with _desk(pool, Permission.RESOLVE) as desk:
         await tickets.resolve(desk, ticket_no, actor.person, finding, version=actor.version)
+
+
+async def stop_clock(pool: Pool, ticket_no: int, reason: Delay, lasts: timedelta | None, person: str) -> None:
+    """Stop a ticket's service clocks for so long, or until `run_clock`."""
+    async with _desk(pool, Permission.CONTACT) as desk:
+        until = None if lasts is None else await clocks.desk_now(desk) + lasts
+        if not await clocks.pause(desk, ticket_no, reason, person, until):
+            raise conflict(f"the clocks of ticket {ticket_no} are stopped already")
+
+
+async def run_clock(pool: Pool, ticket_no: int) -> None:
+    """Let a ticket's service clocks run on. That they run already is no error."""
+    async with _desk(pool, Permission.CONTACT) as desk:
+        await clocks.resume(desk, ticket_no)
 
 
 async def report_failure(pool: Pool, device: str, finding: Finding, person: str) -> int:

@@ -240,7 +240,7 @@ WHERE NOT EXISTS (SELECT FROM sla_pause WHERE ticket_no = %(ticket_no)s
 RETURNING pause_no;
 
 -- name: resume
-UPDATE sla_pause SET span = tstzrange(lower(span), greatest(desk_now(), lower(span) + interval '1 second'))
+UPDATE sla_pause SET span = tstzrange(lower(span), greatest(desk_now(), lower(span) + interval '1 microsecond'))
 WHERE ticket_no = %(ticket_no)s AND (upper_inf(span) OR upper(span) > desk_now());
 
 -- name: put_engineer

@@ -453,6 +453,10 @@ WHERE w.work_order_no = %(work_order_no)s;
 SELECT ticket_no, lower(span) AS since, upper(span) AS until FROM sla_pause
 WHERE ticket_no = ANY (%(tickets)s) ORDER BY ticket_no, lower(span);
 
+-- name: sla_pause_now
+SELECT reason, person, lower(span) AS since, upper(span) AS until FROM sla_pause
+WHERE ticket_no = %(ticket_no)s AND span @> desk_now();
+
 -- name: customer
 -- Who somebody is to the service, without anything that names them.
 SELECT u.user_id, u.locale, u.time_zone, u.erased_at, coalesce(p.tier, 'standard') AS tier,

@@ -35,6 +35,15 @@ END $$;
 CREATE OR REPLACE TRIGGER announce AFTER INSERT OR UPDATE ON work_order
     FOR EACH ROW EXECUTE FUNCTION announce_dispatch();
 
+-- A clock was stopped or runs on: whoever looks at the ticket sees it.
+CREATE OR REPLACE FUNCTION announce_pause() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('ticket', NEW.ticket_no::text);
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER announce AFTER INSERT OR UPDATE ON sla_pause
+    FOR EACH ROW EXECUTE FUNCTION announce_pause();
+
 CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON visit_photo
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_alteration();
 CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON sla_escalation

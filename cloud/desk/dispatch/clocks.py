@@ -45,6 +45,15 @@ async def pause(
     return await cursor.fetchone() is not None
 
 
+async def desk_now(connection: Connection) -> datetime:
+    """What the desk holds for now."""
+    row = await (await connection.execute(SQL["now"])).fetchone()
+    if row is None:
+        raise LookupError("desk_clock has no row; run `firstcall migrate`")
+    now: datetime = row[0]
+    return now
+
+
 async def resume(connection: Connection, ticket_no: int) -> bool:
     """Let a ticket's clocks run on; False when they were running."""
     return (await connection.execute(SQL["resume"], {"ticket_no": ticket_no})).rowcount > 0

@@ -9,8 +9,9 @@ from typing import Any
 from nicegui.element import Element
 
 from cloud.web.board import Picture
-from cloud.web.console import ticket_steps
+from cloud.web.console import clock_card, ticket_steps
 from cloud.web.console.chart_card import channel_card
+from cloud.web.console.clock_card import Standing
 from cloud.web.console.customer_card import CHANNEL, customer_card
 from cloud.web.console.frame import Frame, Visit, follow, framed
 from cloud.web.console.parts import FaultTime, box, card_title, facts, severity, text
@@ -54,6 +55,7 @@ async def ticket_page(visit: Visit, ticket_no: int) -> bool:
     spoken = profile.customer.locale if profile else ""
     at = ticket.detected_at
     newest = await series.newest(pool, ticket.device_no)
+    clock = await clock_card.read(pool, ticket)
     until = min(at + AFTER, max(newest or at, at) + MARGIN)
     shown = await series.read(pool, ticket.device_no, ticket.device, since=at - BEFORE, until=until, points=POINTS)
     name = problem_name(ticket.problem, ticket.meaning)
@@ -76,7 +78,7 @@ async def ticket_page(visit: Visit, ticket_no: int) -> bool:
             if messages:
                 messages_card(messages)
             history = box()
-        _keep_current(frame, found, changing, history)
+        _keep_current(frame, (found, clock), changing, history)
     return True
 
 
@@ -94,27 +96,29 @@ def _head(frame: Frame, ticket: TicketDetail, name: str) -> None:
             text(ticket.model_name)
 
 
-def _keep_current(frame: Frame, found: TicketFile, changing: Element, history: Element) -> None:
-    drawn: list[TicketFile] = []
+def _keep_current(frame: Frame, found: tuple[TicketFile, Standing | None], changing: Element, history: Element) -> None:
+    drawn: list[tuple[TicketFile, Standing | None]] = []
 
-    def draw(fresh: TicketFile) -> None:
-        if drawn and drawn[-1] == fresh:
+    def draw(fresh: TicketFile, clock: Standing | None) -> None:
+        if drawn and drawn[-1] == (fresh, clock):
             return
-        drawn[:] = [fresh]
+        drawn[:] = [(fresh, clock)]
         changing.clear()
         with changing:
             _state(fresh.ticket, fresh.gentle_run)
             ticket_steps.next_step_card(frame.visit, fresh)
+            clock_card.clock_card(frame.visit, fresh.ticket.ticket_no, clock)
         history.clear()
         with history:
             _history(fresh)
 
     async def again(_picture: Picture) -> None:
-        fresh = await tickets.get(frame.visit.context.pool, found.ticket.ticket_no)
+        pool = frame.visit.context.pool
+        fresh = await tickets.get(pool, found[0].ticket.ticket_no)
         if fresh is not None:
-            draw(fresh)
+            draw(fresh, await clock_card.read(pool, fresh.ticket))
 
-    draw(found)
+    draw(*found)
     follow(frame, again)
 
 

@@ -87,6 +87,15 @@ ORDER = Phrases(
         "cancelled": N_("cancelled"),
     }
 )
+PAUSE = Phrases(
+    {
+        "customer_unreachable": N_("the customer cannot be reached"),
+        "customer_asked_later": N_("the customer asked for later"),
+        "waiting_for_part": N_("a part has to come first"),
+        "no_access": N_("nobody let the engineer in"),
+        "watching": N_("watched after self-help"),
+    }
+)
 GENTLE = Phrases(
     {
         "asked": N_("Asked to run gently until"),

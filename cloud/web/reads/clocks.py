@@ -7,10 +7,24 @@ from datetime import datetime
 
 from cloud.db.pool import Pool
 from cloud.desk.dispatch.sla import Clock, ClockName, Milestones, Pause, clocks
-from cloud.web.reads.rows import values
+from cloud.web.reads.rows import Shape, one, values
 from cloud.web.reads.tickets import Ticket
 
 Allowances = Mapping[ClockName, Mapping[str, float]]
+
+
+class PauseNow(Shape):
+    """What stops a ticket's clocks now. `until` None: until somebody lets them run on."""
+
+    reason: str
+    person: str
+    since: datetime
+    until: datetime | None
+
+
+async def pause_now(pool: Pool, ticket_no: int) -> PauseNow | None:
+    """The pause that a ticket's clocks are in; None while they run."""
+    return await one(pool, PauseNow, "sla_pause_now", {"ticket_no": ticket_no})
 
 
 async def running(pool: Pool, shown: Sequence[Ticket], allowances: Allowances, now: datetime) -> dict[int, Clock]:
