@@ -61,7 +61,7 @@ def clock_card(visit: Visit, ticket_no: int, standing: Standing | None) -> None:
                 text(pause.person + (" · " + _("until") + " " if pause.until else ""))
                 if pause.until:
                     FaultTime(pause.until, inline=True)
-        with box("fc-actions"):
+        with box("fc-actions fc-after"):
             act = (lambda: _run_on(visit, ticket_no)) if pause else (lambda: _stop(visit, ticket_no))
             words = _("Let the clock run on") if pause else _("Stop the clock …")
             ui.button(words, on_click=act, color=None).props("unelevated no-caps").classes("fc-also")
