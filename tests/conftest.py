@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser, async_playwright
 
 from cloud.engines.nats import NatsServer
 from cloud.engines.nats_config import NatsOptions
@@ -31,6 +32,10 @@ __all__ = ["require"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 RECORDED = REPOSITORY.parent / "shared/data"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 
 # --- nothing left behind, nothing left out in CI ---
 
@@ -230,6 +235,15 @@ def chromium() -> str:
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     require(found, "no Chromium on this machine (Debian: apt-get install chromium), or set CHROMIUM to its path")
     return str(found)
+
+
+@pytest.fixture
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """A headless Chromium of this test's own; it asks nothing of the network but what a page asks."""
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        yield opened
+        await opened.close()
 
 
 @pytest.fixture(scope="session")

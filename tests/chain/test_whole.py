@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from cloud.engines.ports import free_port
 from cloud.engines.settings import EngineSettings
-from cloud.registry.importer import Origin, catalogue_folder, import_paths
 from cloud.up import Stack, UpSettings, running_stack
 from device_sim.fleet.demo import demo_fleet
 from device_sim.fleet.registry_files import write_registry
@@ -20,6 +19,7 @@ from device_sim.transport.fleet_run import Fleet, FleetSettings
 from device_sim.transport.report import Report, report
 from tests.chain.programs import wait_for
 from tests.support.mosquitto import Mosquitto
+from tests.support.registry import import_with_catalogue
 
 SPAN_S = 3 * 86_400.0
 START = 1_760_000_000.0
@@ -30,12 +30,6 @@ SETTINGS = {
     "FIRSTCALL_DETECT_TICK_S": "3600",
     "FIRSTCALL_INGEST_INSTANCE": "whole",
 }
-
-
-async def _import_registry(url: str, folder: Path) -> None:
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True, options="-c timezone=UTC") as connection:
-        with catalogue_folder() as shipped:
-            await import_paths(connection, [shipped, folder], Origin("test", None), False)
 
 
 def _play(stack: Stack, folder: Path) -> Report:
@@ -60,7 +54,7 @@ def test_from_appliance_to_ticket_on_mosquitto_and_timescaledb(
         EngineSettings(home=tmp_path / "var"),
         console_port=free_port(),
         environment=SETTINGS,
-        prepare=lambda url: asyncio.run(_import_registry(url, tmp_path / "registry")),
+        prepare=lambda url: asyncio.run(import_with_catalogue(url, tmp_path / "registry")),
     ) as stack:
         stack.wait_until_ready(60)
         counted = _play(stack, tmp_path / "fleet")

@@ -16,25 +16,12 @@ from psycopg import AsyncConnection
 from cloud.db.settings import DatabaseSettings
 from cloud.web.app import create_app
 from cloud.web.settings import WebSettings
-from tests.outreach.conftest import KEY_TEXT, MailServer, mail
-from tests.support.service_desk import GTIN, MASTER_TEXT, MODEL, ServiceDesk
+from tests.support.mail_server import MailServer, mail, outreach_environment
+from tests.support.service_desk import GTIN, MODEL, ServiceDesk
 
-__all__ = ["mail"]
+__all__ = ["mail", "outreach_environment"]
 
 STEPS = {"en": ["Clean the filter.", "Run it empty."], "zh": ["清洗过滤器。", "空载运行一次。"]}
-
-
-def outreach_environment(server: MailServer) -> dict[str, str]:
-    return {
-        "FIRSTCALL_REGISTRY_MASTER_KEY": MASTER_TEXT,
-        "FIRSTCALL_OUTREACH_KEY": KEY_TEXT,
-        "FIRSTCALL_OUTREACH_COMPANY": "Acme Care",
-        "FIRSTCALL_OUTREACH_SMTP_HOST": "127.0.0.1",
-        "FIRSTCALL_OUTREACH_SMTP_PORT": str(server.port),
-        "FIRSTCALL_OUTREACH_SMTP_SECURITY": "plain",
-        "FIRSTCALL_OUTREACH_SMTP_SENDER": "Acme Care <care@example.test>",
-        "FIRSTCALL_WEB_SESSION_SECRET": "s" * 32,
-    }
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from cloud.db.settings import DatabaseSettings
 from cloud.web.server import serve
@@ -18,7 +18,6 @@ from tests.customer.conftest import MailServer, make_unit, outreach_environment
 from tests.support.service_desk import GTIN, ServiceDesk
 
 pytestmark = pytest.mark.browser
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 PICTURES = os.environ.get("FIRSTCALL_PICTURES")  # a folder: what the pages look like is kept there
 
 WORDS: dict[str, dict[str, str]] = {
@@ -40,14 +39,6 @@ WORDS: dict[str, dict[str, str]] = {
         "erase": "注销账户", "unknown": "未找到这台电器", "where": "电器所在地区",
     },
 }  # fmt: skip
-
-
-@pytest.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield opened
-        await opened.close()
 
 
 @pytest.fixture

@@ -2,68 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import json
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from psycopg import AsyncConnection
 
 from cloud.desk.outreach.delivery import Courier
 from cloud.desk.outreach.http import signature_holds
 from cloud.desk.outreach.service import providers_of
 from cloud.desk.outreach.settings import OutreachSettings
+from tests.support.mail_server import KEY_TEXT, MailServer, mail
 from tests.support.service_desk import MASTER, ServiceDesk
 
-KEY_TEXT = base64.b64encode(b"k" * 32).decode()
+__all__ = ["KEY_TEXT", "MailServer", "mail"]
+
 SECRET = "shared secret of the provider"
-
-
-@dataclass
-class MailServer:
-    """A real SMTP server; `answer` is what it says to a message ('250 …' takes it)."""
-
-    answer: str = "250 taken"
-    letters: list[EmailMessage] = field(default_factory=list)
-    delay_s: float = 0.0
-    port: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        await asyncio.sleep(self.delay_s)
-        if self.answer.startswith("250"):
-            letter = message_from_bytes(envelope.content, policy=policy.default)
-            assert isinstance(letter, EmailMessage)
-            letter["X-To"] = ",".join(envelope.rcpt_tos)
-            with self._lock:
-                self.letters.append(letter)
-        return self.answer
-
-    def keys(self) -> list[str]:
-        """The Message-IDs of what arrived, as often as it did."""
-        with self._lock:
-            return [str(letter["Message-ID"]) for letter in self.letters]
-
-
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    server = MailServer()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        server.port = probe.getsockname()[1]
-    controller = Controller(server, hostname="127.0.0.1", port=server.port)
-    controller.start()
-    yield server
-    controller.stop()
 
 
 @dataclass
