@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 
+import httpx
 import pytest
 
 from cloud.desk import tickets
@@ -484,6 +485,46 @@ async def test_times_are_chosen_on_the_page_itself(desk: ServiceDesk, new_custom
     page = await li.open(path)
     assert "Visit agreed" in text_of(page)
     assert "/a/" not in page.text
+
+
+@pytest.mark.parametrize("engineers", [1, 0])
+async def test_who_asks_for_a_visit_chooses_its_time_at_once_or_as_soon_as_there_is_one(
+    desk: ServiceDesk, new_customer: NewCustomer, engineers: int
+) -> None:
+    from cloud.desk.dispatch.rounds import hold_round
+    from cloud.desk.dispatch.settings import DispatchSettings
+
+    path = await make_unit(desk)
+    li = await new_customer()
+    await li.register(path, "li@example.test")
+    await desk.ticket(
+        await desk.value("SELECT user_id FROM app_user"), await desk.value("SELECT device_no FROM device")
+    )
+    if engineers:
+        await desk.engineer()
+    page = await li.open(_answer_link(await li.open(path)))
+    assert "Times that we can offer" not in text_of(page), "the dictionary has something to try first"
+    page = await li.send(page.url.path)
+    if not engineers:
+        assert "We will offer you times for a visit." in text_of(page)
+        page = await li.open(path)
+        assert "you choose one here" in text_of(page)
+        assert "Choose what happens next" not in text_of(page)
+        await desk.engineer()
+        await hold_round(desk.connection, DispatchSettings())
+        page = await li.open(_answer_link(await li.open(path)))
+    assert "When shall we come?" in text_of(page) or "Other times" in text_of(page)
+    times = re.findall(r'action="(/a/[^"]+)"', page.text)
+    page = await li.send(times[1])
+    assert "The time is booked." in text_of(page)
+    assert await desk.value("SELECT state FROM ticket") == "scheduled"
+    assert await desk.rows("SELECT action FROM outreach_answer ORDER BY 1") == [("accept",), ("visit",)]
+
+
+def _answer_link(page: httpx.Response) -> str:
+    match = re.search(r'href="(/a/[^"]+)"', page.text)
+    assert match, text_of(page)
+    return match[1]
 
 
 async def test_erasing_leaves_nothing_in_a_dump(

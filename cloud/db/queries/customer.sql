@@ -278,12 +278,16 @@ ORDER BY access_no;
 SELECT time_zone FROM app_user WHERE user_id = %(user_id)s;
 
 -- name: waits_for_answer
--- The newest outreach that asks this ticket's customer something and has no answer; and the channel to answer on.
+-- The newest outreach that asks this ticket's customer something and has no answer; the channel to answer on; and
+-- whether a visit was asked for by it, so that only the time is open.
 SELECT o.outreach_no, coalesce((
     SELECT m.channel FROM outreach_message AS m WHERE m.outreach_no = o.outreach_no ORDER BY m.message_no DESC LIMIT 1
-), 'email')
+), 'email'), EXISTS (SELECT FROM outreach_answer AS a WHERE a.outreach_no = o.outreach_no AND a.action = 'visit')
 FROM outreach AS o JOIN ticket AS t USING (ticket_no)
 WHERE o.ticket_no = %(ticket_no)s AND o.purpose IN ('first_call', 'reminder', 'came_back', 'new_time')
     AND o.state <> 'cancelled' AND t.state IN ('confirmed', 'contacted')
-    AND NOT EXISTS (SELECT FROM outreach_answer AS a WHERE a.outreach_no = o.outreach_no AND a.action <> 'not_now')
+    AND NOT EXISTS (
+        SELECT FROM outreach_answer AS a
+        WHERE a.outreach_no = o.outreach_no AND a.action NOT IN ('not_now', 'visit')
+    )
 ORDER BY o.outreach_no DESC LIMIT 1;

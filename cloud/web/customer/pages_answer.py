@@ -12,12 +12,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import APIRouter, Request, Response
 
 from cloud.desk.dispatch.booking import SlotTaken, windows
+from cloud.desk.dispatch.rounds import hold_round
 from cloud.desk.errors import DeskError
 from cloud.desk.outreach import answers
 from cloud.desk.outreach.secrets import BadToken, ExpiredToken, OutreachKey
 from cloud.registry.people import Connection
 from cloud.web.customer import language
 from cloud.web.customer.guest import Guest, PageRoute, Refusal
+
+Choice = tuple[str, str, int]
+"""A window as it is shown, the token of the tap that takes it, its number."""
 
 router = APIRouter(prefix="/a", route_class=PageRoute, include_in_schema=False)
 
@@ -43,27 +47,37 @@ async def answer(request: Request, token: str) -> Response:
             return await _show(guest, connection, token, taken=True)
         except DeskError:
             raise _settled() from None
-    return guest.show("answered.html", action=said.action, gtin=opened.gtin, serial=opened.serial)
+        choices: list[Choice] = []
+        if said.action == "visit":  # planned now, so that the next tap chooses the time
+            await hold_round(connection, parts.dispatch, only_if_new=True)
+            choices = await _choices(guest, connection, opened)
+    return guest.show("answered.html", action=said.action, gtin=opened.gtin, serial=opened.serial, choices=choices)
 
 
 async def _show(guest: Guest, connection: Connection, token: str, *, taken: bool = False) -> Response:
     opened = await _opened(guest, connection, token)
-    until = datetime.now(UTC) + timedelta(days=guest.reception.parts.outreach.link_days)
-    offered = [] if opened.ticket_no is None else await windows(connection, opened.ticket_no)
-    free = [w for w in offered if w.state != "booked"]
-    others = answers.other_taps(_key(guest), opened, until, tuple(w.slot_no for w in free))
-    if opened.tap.action == "accept":
-        others[f"accept:{opened.tap.choice}"] = token
-    zone = _zone(opened.time_zone)
-    choices = [
-        (guest.words.window(w.starts_at, w.ends_at, zone), others[f"accept:{w.slot_no}"], w.slot_no) for w in free
-    ]
+    choices = await _choices(guest, connection, opened)
+    others = answers.other_taps(_key(guest), opened, _until(guest))
     chosen = next((label for label, _, slot in choices if slot == opened.tap.choice), "")
     lost = taken or (opened.tap.action == "accept" and not chosen)
     return guest.show(
         "answer.html", 409 if taken else 200, opened=opened, action=opened.tap.action, link=token, chosen=chosen,
         lost=lost, choices=choices, others=others, settled=opened.ticket_state in ("resolved", "dismissed"),
     )  # fmt: skip
+
+
+async def _choices(guest: Guest, connection: Connection, opened: answers.Opened) -> list[Choice]:
+    """The windows that are free now, each with the token of the tap that takes it."""
+    if opened.ticket_no is None:  # a storm's notice: nobody comes
+        return []
+    free = [w for w in await windows(connection, opened.ticket_no) if w.state != "booked"]
+    taps = answers.other_taps(_key(guest), opened, _until(guest), tuple(w.slot_no for w in free))
+    zone = _zone(opened.time_zone)
+    return [(guest.words.window(w.starts_at, w.ends_at, zone), taps[f"accept:{w.slot_no}"], w.slot_no) for w in free]
+
+
+def _until(guest: Guest) -> datetime:
+    return datetime.now(UTC) + timedelta(days=guest.reception.parts.outreach.link_days)
 
 
 async def _opened(guest: Guest, connection: Connection, token: str) -> answers.Opened:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import APIRouter, Request, Response
 
 from cloud.desk.dispatch.booking import windows
+from cloud.desk.dispatch.rounds import hold_round
 from cloud.desk.errors import DeskError
 from cloud.desk.outreach import checking
 from cloud.desk.outreach.secrets import Tap
@@ -106,6 +107,7 @@ async def ask_for_service(request: Request) -> Response:
         _, card, found = await own(guest, connection, form)
         try:
             await ask(connection, found.device_no or 0, card, wish, guest.reception.parts.costs)
+            await hold_round(connection, guest.reception.parts.dispatch, only_if_new=True)  # times to choose from, now
         except DeskError as error:
             raise Refusal(
                 409,
@@ -202,7 +204,10 @@ async def _card_of_link(connection: Connection, request: Request) -> ProductCard
 
 
 async def _answers(guest: Guest, connection: Connection, tickets: list[products.OwnTicket]) -> dict[int, str]:
-    """For tickets that wait for the customer's word: the page of answers, with the next free window first."""
+    """For tickets that wait for the customer's word: the page of answers, with the next free window first.
+
+    Where a visit was asked for and no window is free yet, nothing can be answered: the link is empty.
+    """
     key, links = guest.reception.parts.outreach_key, {}
     until = datetime.now(UTC) + timedelta(days=guest.reception.parts.outreach.link_days)
     for ticket in tickets if key is not None else ():
@@ -211,7 +216,7 @@ async def _answers(guest: Guest, connection: Connection, tickets: list[products.
             continue
         free = [w for w in await windows(connection, ticket.ticket_no) if w.state != "booked"]
         tap = Tap(row[0], "accept", row[1], free[0].slot_no) if free else Tap(row[0], "visit", row[1])
-        links[ticket.ticket_no] = f"/a/{key.token(tap, until)}"
+        links[ticket.ticket_no] = f"/a/{key.token(tap, until)}" if free or not row[2] else ""
     return links
 
 
