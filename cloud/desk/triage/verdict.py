@@ -141,7 +141,7 @@ def _reasons(case: Dossier, now: datetime, limits: Limits) -> tuple[Reason, ...]
 
 def _try(test: Test, case: Dossier, now: datetime, limits: Limits) -> Reason:
     if isinstance(test, ChannelBeyond):
-        return _channel(test, case, now)
+        return _channel(test, case, now, limits)
     if isinstance(test, SelfTestFails):
         return _self_test(case, now, limits)
     if isinstance(test, Person):
@@ -202,17 +202,22 @@ def most_within(moments: list[datetime], span: timedelta) -> int:
     return best
 
 
-def _channel(test: ChannelBeyond, case: Dossier, now: datetime) -> Reason:
+def _channel(test: ChannelBeyond, case: Dossier, now: datetime, limits: Limits) -> Reason:
     mean = case.readings.get(test.channel)
     if mean is None:
         if now < case.complete_at:
-            return Reason(test.test, Outcome.OPEN, words.no_reading(test.channel), case.complete_at)
+            return Reason(test.test, Outcome.OPEN, words.no_reading(test.channel), _readings_by(case, now, limits))
         return Reason(test.test, Outcome.UNKNOWN, words.no_reading(test.channel))
     beyond = mean > test.limit if test.side == "above" else mean < test.limit
     outcome = Outcome.HOLDS if beyond else Outcome.FAILS
     if outcome is Outcome.FAILS and now < case.complete_at:  # readings of the window may still come
-        return Reason(test.test, Outcome.OPEN, words.channel(test, mean), case.complete_at)
+        return Reason(test.test, Outcome.OPEN, words.channel(test, mean), _readings_by(case, now, limits))
     return Reason(test.test, outcome, words.channel(test, mean))
+
+
+def _readings_by(case: Dossier, now: datetime, limits: Limits) -> datetime:
+    """When to look for readings again: a freeze frame follows its fault within seconds, a backlog in minutes."""
+    return min(case.complete_at, now + max(limits.look_again, (now - case.occurred_at) / 4))
 
 
 def _self_test(case: Dossier, now: datetime, limits: Limits) -> Reason:

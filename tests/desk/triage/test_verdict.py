@@ -161,6 +161,20 @@ def test_without_a_rule_a_person_decides() -> None:
     assert verdict(dossier(None)) is Verdict.NEEDS_PERSON
 
 
+@pytest.mark.parametrize("come_after_s", [0, 20, 300])
+def test_readings_that_follow_the_fault_are_seen_soon_after_they_came(come_after_s: int) -> None:
+    case, now, looks = dossier("channel drainTime above 80"), T0, 0
+    while True:
+        came = now >= T0 + timedelta(seconds=come_after_s)
+        found = judge(replace(case, readings={"drainTime": 109.0 if came else 35.0}), now, LIMITS)
+        if found.look_at is None:
+            break
+        now, looks = found.look_at, looks + 1
+    assert found.verdict is Verdict.CONFIRMED
+    assert now - T0 <= timedelta(seconds=come_after_s * 1.25 + 5)
+    assert looks < 25, "a look costs a query"
+
+
 # --- what must hold of every verdict ---
 
 minutes = st.integers(0, 3 * 24 * 60)
