@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from psycopg import AsyncConnection
 from pydantic import SecretStr
 
-from cloud.desk.dispatch.calendar import WorkingHours
-from cloud.desk.dispatch.people import StaffRecord, put_engineer
+from cloud.desk.dispatch.staff_file import put_staff, read_staff_file
 from cloud.engines.ports import free_port
 from cloud.engines.settings import EngineSettings
 from cloud.up import Stack, UpSettings, running_stack
@@ -52,7 +51,7 @@ def installation(tmp_path: Path, migrated_url: str, mail: MailServer) -> Iterato
     async def prepare(url: str) -> None:
         await import_with_catalogue(url, devices)
         async with await AsyncConnection.connect(url, autocommit=True) as connection:
-            await put_engineer(connection, _engineer(zone))
+            await put_staff(connection, read_staff_file(_write_staff_list(zone, tmp_path)))
             await account(connection, ENGINEER, "engineer")
             await account(connection, AGENT, "agent")
 
@@ -82,14 +81,19 @@ def zone_at_noon(now: datetime) -> str:
     return f"Etc/GMT{-ahead:+d}"  # POSIX: east of Greenwich is negative
 
 
-def _engineer(zone: str) -> StaffRecord:
-    return StaffRecord(
-        engineer=ENGINEER,
-        name="Lena",
-        seniority=3,
-        regions=["north"],
-        skills={"washer": None},
-        hours=[WorkingHours(day, time(8), time(20)) for day in range(1, 8)],
-        time_zone=zone,
-        stock={"drain_filter": 2, "drain_pump": 1},
+def _write_staff_list(zone: str, folder: Path) -> Path:
+    path = folder / "staff.toml"
+    path.write_text(
+        f"""
+        [[engineer]]
+        engineer = "{ENGINEER}"
+        name = "Lena"
+        seniority = 3
+        regions = ["north"]
+        skills = {{ washer = "all" }}
+        hours = ["mon-sun 08:00-20:00"]
+        time_zone = "{zone}"
+        stock = {{ drain_filter = 2, drain_pump = 1 }}
+        """
     )
+    return path

@@ -245,9 +245,12 @@ WHERE ticket_no = %(ticket_no)s AND (upper_inf(span) OR upper(span) > desk_now()
 
 -- name: put_engineer
 INSERT INTO engineer (engineer, name, seniority, regions, time_zone, active)
-VALUES (%(engineer)s, %(name)s, %(seniority)s, %(regions)s, %(time_zone)s, true)
+VALUES (%(engineer)s, %(name)s, %(seniority)s, %(regions)s, %(time_zone)s, %(active)s)
 ON CONFLICT (engineer) DO UPDATE SET name = excluded.name, seniority = excluded.seniority, regions = excluded.regions,
-    time_zone = excluded.time_zone, active = true;
+    time_zone = excluded.time_zone, active = excluded.active;
+
+-- name: clear_skills
+DELETE FROM engineer_skill WHERE engineer = %(engineer)s;
 
 -- name: put_skill
 INSERT INTO engineer_skill (engineer, family, problems) VALUES (%(engineer)s, %(family)s, %(problems)s)

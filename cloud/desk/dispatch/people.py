@@ -40,10 +40,11 @@ class StaffRecord:
     hours: Sequence[WorkingHours]
     time_zone: str = "UTC"
     stock: Mapping[str, int] = field(default_factory=dict)
+    active: bool = True
 
 
 async def put_engineer(connection: Connection, record: StaffRecord) -> None:
-    """Add an engineer, or change one to what the record says."""
+    """Add an engineer, or change one to what the record says; parts of the van that it does not name stay."""
     async with connection.transaction():
         await connection.execute(
             SQL["put_engineer"],
@@ -53,8 +54,10 @@ async def put_engineer(connection: Connection, record: StaffRecord) -> None:
                 "seniority": record.seniority,
                 "regions": list(record.regions),
                 "time_zone": record.time_zone,
+                "active": record.active,
             },
         )
+        await connection.execute(SQL["clear_skills"], {"engineer": record.engineer})
         for family, problems in record.skills.items():
             known = None if problems is None else list(problems)
             await connection.execute(
