@@ -32,6 +32,19 @@ def languages() -> tuple[str, ...]:
     return (FALLBACK, *(name for name in found if name != FALLBACK))
 
 
+def preferred(accept_language: str) -> str:
+    """The language of ours that a browser's Accept-Language (RFC 9110, 12.5.4) likes best; English if none."""
+    wishes: list[tuple[float, int, str]] = []
+    for place, part in enumerate(accept_language.split(",")[:20]):
+        name, _, weight = part.strip().partition(";")
+        try:
+            quality = float(weight.strip().removeprefix("q=")) if weight else 1.0
+        except ValueError:
+            continue
+        wishes.append((-quality, place, name.strip().partition("-")[0].lower()))
+    return next((name for quality, _, name in sorted(wishes) if name in languages() and quality < 0), FALLBACK)
+
+
 @cache
 def words(locale: str, domain: str = DOMAIN) -> Words:
     """The words of a locale such as en, zh or zh-CN; of the nearest language that there is."""

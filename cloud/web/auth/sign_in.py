@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import time
 from datetime import timedelta
 
@@ -16,6 +15,16 @@ from cloud.db import queries
 from cloud.web import sessions
 from cloud.web.auth import accounts, oidc, session_store
 from cloud.web.auth.authenticate import cookie_of
+from cloud.web.auth.door_page import (
+    BEGUN_ELSEWHERE,
+    NOT_COMPLETED,
+    PROVIDER_TROUBLE,
+    TOO_OFTEN,
+    WRONG,
+    Ways,
+    door_page,
+    onward,
+)
 from cloud.web.auth.identity import Identity
 from cloud.web.auth.limits import Throttle
 from cloud.web.auth.passwords import PasswordCheck
@@ -27,21 +36,6 @@ from cloud.web.metrics import Metrics
 log = structlog.get_logger()
 ATTEMPT_COOKIE = "firstcall_sign_in"
 _SQL = queries.load("access")
-
-HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in · firstcall</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/assets/console.css">
-<link rel="icon" href="/assets/mark.svg" type="image/svg+xml">{more}
-<script>if (matchMedia("(prefers-color-scheme: dark)").matches) addEventListener("DOMContentLoaded", () =>
-document.body.classList.add("body--dark"));</script></head><body><main class="fc-door">"""
-FORM = """<form method="post" action="/sign-in"><h1 class="fc">Sign in</h1>{wrong}
-<input type="hidden" name="next" value="{next}">
-<label>Your name
-<input name="operator" autocomplete="username" required maxlength="64" autofocus value="{operator}"></label>
-<label>Password<input name="password" type="password" autocomplete="current-password" required></label>
-<button>Sign in</button></form>"""
-PROVIDER = '<p><a class="fc-provider" href="/sign-in/oidc?next={next}">Sign in with your organisation</a></p>'
-WRONG = "The name or the password is wrong."
-TOO_OFTEN = "Too many failed attempts. Wait a minute and try again."
 
 
 class SignIn:
@@ -100,10 +94,10 @@ def router(door: Door, metrics: Metrics) -> APIRouter:
     desk = SignIn(door, metrics)
 
     @routes.get("/sign-in")
-    async def form(next: str = "/") -> Response:
+    async def form(request: Request, next: str = "/") -> Response:
         if door.console_open:
             return RedirectResponse("/", status_code=303)
-        return _page(desk, next)
+        return _page(desk, request, next)
 
     @routes.post("/sign-in")
     async def sign_in(
@@ -116,7 +110,7 @@ def router(door: Door, metrics: Metrics) -> APIRouter:
             return RedirectResponse("/", status_code=303)
         found = await desk.with_password(request, operator.strip(), password)
         if isinstance(found, str):
-            return _page(desk, next, operator, found, 429 if found is TOO_OFTEN else 401)
+            return _page(desk, request, next, operator=operator, wrong=found, status=429 if found is TOO_OFTEN else 401)
         return await desk.begin(request, *found, RedirectResponse(local(next), status_code=303))
 
     @routes.post("/sign-out")
@@ -141,7 +135,7 @@ def _add_provider(routes: APIRouter, desk: SignIn, provider: oidc.Provider) -> N
         try:
             address = await provider.address(attempt)
         except oidc.ProviderTrouble as error:
-            return _trouble(desk, error)
+            return _trouble(desk, request, error)
         kept = {"state_hash": token_hash(attempt.state), "nonce": attempt.nonce, "verifier": attempt.verifier}
         async with context_of(request).pool.connection() as connection:
             await connection.execute(_SQL["begin_attempt"], kept | {"target": local(next)})
@@ -156,20 +150,20 @@ def _add_provider(routes: APIRouter, desk: SignIn, provider: oidc.Provider) -> N
     async def come_back(request: Request, state: str = "", code: str = "", error: str = "") -> Response:
         cookie = cookie_of(request.headers, ATTEMPT_COOKIE)
         if not state or cookie is None or not sessions.same_secret(state, cookie):
-            return _page(desk, "/", wrong="This sign-in was begun elsewhere, or is over. Try again.", status=400)
+            return _page(desk, request, "/", wrong=BEGUN_ELSEWHERE, status=400)
         async with context_of(request).pool.connection() as connection, connection.cursor(row_factory=dict_row) as rows:
             await rows.execute(_SQL["take_attempt"], {"state_hash": token_hash(state)})
             kept = await rows.fetchone()
         if kept is None or error or not code:
-            return _page(desk, "/", wrong="The sign-in was not completed. Try again.", status=400)
+            return _page(desk, request, "/", wrong=NOT_COMPLETED, status=400)
         try:
             person = await provider.person(code, oidc.Attempt(state, kept["nonce"], kept["verifier"]))
             account_no = await _account_of(request, person)
         except oidc.ProviderTrouble as trouble:
-            return _trouble(desk, trouble)
+            return _trouble(desk, request, trouble)
         except oidc.NotLetIn as refused:
-            return _page(desk, "/", wrong=str(refused), status=403)
-        return await desk.begin(request, account_no, person.name, _onward(kept["target"]))
+            return _page(desk, request, "/", wrong=str(refused), status=403)
+        return await desk.begin(request, account_no, person.name, HTMLResponse(onward(request, kept["target"])))
 
 
 async def _account_of(request: Request, person: oidc.Person) -> int:
@@ -187,18 +181,9 @@ async def _account_of(request: Request, person: oidc.Person) -> int:
     return int(str(row[0]))
 
 
-def _onward(target: str) -> HTMLResponse:
-    """A page of our own between the provider and the console: a cookie that is SameSite=Strict is not sent along a
-    redirect that began elsewhere."""
-    there = html.escape(target, quote=True)
-    more = f'<meta http-equiv="refresh" content="0; url={there}">'
-    return HTMLResponse(HEAD.format(more=more) + f'<p><a href="{there}">Go on</a></p></main></body></html>')
-
-
-def _trouble(desk: SignIn, error: oidc.ProviderTrouble) -> Response:
+def _trouble(desk: SignIn, request: Request, error: oidc.ProviderTrouble) -> Response:
     log.error("sign_in.provider", error=str(error))
-    wrong = "Your organisation's sign-in does not answer as it should. Try again; the log says more."
-    return _page(desk, "/", wrong=wrong, status=502)
+    return _page(desk, request, "/", wrong=PROVIDER_TROUBLE, status=502)
 
 
 def local(target: str) -> str:
@@ -207,12 +192,10 @@ def local(target: str) -> str:
     return target if ours else "/"
 
 
-def _page(desk: SignIn, target: str, operator: str = "", wrong: str = "", status: int = 200) -> HTMLResponse:
-    said = f'<p class="fc-wrong" role="alert">{html.escape(wrong)}</p>' if wrong else ""
-    wanted = html.escape(local(target), quote=True)
-    shared = desk.settings.operator_password is not None and not desk.settings.people_sign_in
-    form = FORM.format(operator=html.escape(operator, quote=True), next=wanted, wrong=said)
-    body = form if desk.settings.accounts or shared else f'<h1 class="fc">Sign in</h1>{said}'
-    if desk.provider is not None:
-        body += PROVIDER.format(next=wanted)
-    return HTMLResponse(HEAD.format(more="") + body + "</main></body></html>", status_code=status)
+def _page(
+    desk: SignIn, request: Request, target: str, *, operator: str = "", wrong: str = "", status: int = 200
+) -> HTMLResponse:
+    settings = desk.settings
+    shared = settings.operator_password is not None and not settings.people_sign_in
+    ways = Ways(password=settings.accounts or shared, provider=desk.provider is not None)
+    return HTMLResponse(door_page(request, ways, local(target), operator, wrong), status_code=status)

@@ -22,8 +22,10 @@ from babel.support import Translations
 from nicegui.slot import Slot
 from starlette.requests import HTTPConnection
 
+from cloud.web.auth import door_page
+
 DOMAIN = "console"
-LANGUAGE_COOKIE, SCHEME_COOKIE = "fc_language", "fc_scheme"
+LANGUAGE_COOKIE, SCHEME_COOKIE = door_page.LANGUAGE_COOKIE, "fc_scheme"
 NAMES = {"en": "English", "zh": "中文"}
 _TAGS = {"en": "en-US", "zh": "zh-CN"}  # as browsers and Quasar name them
 _spoken: ContextVar[str] = ContextVar("spoken_language", default="en")

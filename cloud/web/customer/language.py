@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cloud.locale.catalogues import FALLBACK, Words, languages, words
+from cloud.locale.catalogues import Words, languages, preferred, words
+
+__all__ = ["COOKIE", "DOMAIN", "is_ours", "preferred", "words_of"]
 
 DOMAIN = "customer"
 COOKIE = "firstcall_language"
@@ -11,19 +13,6 @@ COOKIE = "firstcall_language"
 def words_of(locale: str) -> Words:
     """The words of these pages in a locale."""
     return words(locale, DOMAIN)
-
-
-def preferred(accept_language: str) -> str:
-    """The language of ours that a browser's Accept-Language (RFC 9110, 12.5.4) likes best; English if none."""
-    wishes: list[tuple[float, int, str]] = []
-    for place, part in enumerate(accept_language.split(",")[:20]):
-        name, _, weight = part.strip().partition(";")
-        try:
-            quality = float(weight.strip().removeprefix("q=")) if weight else 1.0
-        except ValueError:
-            continue
-        wishes.append((-quality, place, name.strip().partition("-")[0].lower()))
-    return next((name for quality, _, name in sorted(wishes) if name in languages() and quality < 0), FALLBACK)
 
 
 def is_ours(language: str) -> bool:

@@ -48,8 +48,8 @@ async def answer(request: Request, token: str) -> Response:
         except DeskError:
             raise _settled() from None
         choices: list[Choice] = []
-        if said.action == "visit":  # planned now, so that the next tap chooses the time
-            await hold_round(connection, parts.dispatch, only_if_new=True)
+        if said.action == "visit":  # planned now, or a round under way waited for: the next tap chooses the time
+            await hold_round(connection, parts.dispatch)
             choices = await _choices(guest, connection, opened)
     return guest.show("answered.html", action=said.action, gtin=opened.gtin, serial=opened.serial, choices=choices)
 

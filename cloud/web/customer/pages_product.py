@@ -107,7 +107,7 @@ async def ask_for_service(request: Request) -> Response:
         _, card, found = await own(guest, connection, form)
         try:
             await ask(connection, found.device_no or 0, card, wish, guest.reception.parts.costs)
-            await hold_round(connection, guest.reception.parts.dispatch, only_if_new=True)  # times to choose from, now
+            await hold_round(connection, guest.reception.parts.dispatch)  # so that the page offers times
         except DeskError as error:
             raise Refusal(
                 409,
