@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +13,10 @@ from cloud.db.settings import DatabaseSettings
 from cloud.web.server import serve
 from cloud.web.settings import WebSettings
 from tests.customer.conftest import MailServer, make_unit, outreach_environment
+from tests.support.pictures import keep_pictures
 from tests.support.service_desk import GTIN, ServiceDesk
 
 pytestmark = pytest.mark.browser
-PICTURES = os.environ.get("FIRSTCALL_PICTURES")  # a folder: what the pages look like is kept there
 
 WORDS: dict[str, dict[str, str]] = {
     "en": {
@@ -69,8 +67,7 @@ async def seen(page: Page, name: str) -> None:
             "[...document.querySelectorAll('input:not([type=hidden]), select')].filter(e => !e.labels.length).length"
         )
         assert unnamed == 0, f"{name}: fields without a label"
-    if PICTURES:
-        await page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
+    await keep_pictures(page, name)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -82,7 +79,6 @@ async def test_a_phone_without_scripts_is_enough(
     context = await browser.new_context(
         java_script_enabled=False, locale={"en": "en-GB", "zh": "zh-CN"}[language],
         viewport={"width": 390, "height": 844}, device_scale_factor=2,
-        color_scheme="dark" if PICTURES and PICTURES.endswith("dark") else "light",
     )  # fmt: skip
     page, wrong = await context.new_page(), list[str]()
     page.on("request", lambda r: None if r.url.startswith((served, "data:")) else wrong.append(r.url))

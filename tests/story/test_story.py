@@ -24,6 +24,7 @@ from tests.story.appliance import CODE, DisplayedDriver, gateway
 from tests.story.conftest import AGENT, ENGINEER, Installation
 from tests.story.words import SAID, Said, english_in
 from tests.support.mail_server import MailServer
+from tests.support.pictures import keep_pictures
 
 pytestmark = pytest.mark.browser
 DEADLINE_S = 40.0
@@ -87,6 +88,7 @@ class Story:
     async def look(self, place: str) -> None:
         """Read the customer's page as a person does, and keep what was read."""
         self.read[place] = f"{await self.phone.title()}\n{await self.phone.inner_text('body')}"
+        await keep_pictures(self.phone, f"{self.language} {place}")
 
 
 def text_of(letter: EmailMessage) -> str:
@@ -103,13 +105,13 @@ async def phone_without_scripts(browser: Browser, said: Said) -> AsyncIterator[P
     await context.close()
 
 
-async def signed_in(context: BrowserContext, url: str, name: str) -> Page:
+async def signed_in(context: BrowserContext, said: Said, url: str, name: str) -> Page:
     """A page of somebody of ours, after the sign-in form."""
     page = await context.new_page()
     await page.goto(f"{url}/sign-in")
-    await page.locator("[name=operator]").fill(name)
-    await page.locator("[name=password]").fill(PASSWORD)
-    await page.locator("form button").click()
+    await page.get_by_label(said.your_name).fill(name)
+    await page.get_by_label(said.password).fill(PASSWORD)
+    await page.get_by_role("button", name=said.sign_in).click()
     await page.wait_for_url(lambda address: "/sign-in" not in address)
     return page
 
@@ -206,8 +208,10 @@ async def a_time_is_accepted(story: Story, letter: EmailMessage) -> None:
     await expect(phone.get_by_role("heading", name=said.offered)).to_be_visible()
     await story.look("times offered")
     times = phone.locator("form[action^='/a/'] button", has_text=re.compile(r"\d\d?:\d\d"))
+    chosen = await times.first.inner_text()
     await times.first.click()
     await expect(phone.get_by_role("status")).to_contain_text(said.booked)
+    await expect(phone.get_by_role("status")).to_contain_text(chosen)
     await story.look("time booked")
     await phone.goto(story.installation.label)
     await expect(phone.get_by_role("heading", name=said.agreed)).to_be_visible()
@@ -220,18 +224,21 @@ async def the_finding(story: Story, browser: Browser) -> None:
     context = await browser.new_context(
         locale=said.locale, viewport=PHONE, has_touch=True, timezone_id=story.installation.zone
     )
-    page = await signed_in(context, url, ENGINEER)
+    page = await signed_in(context, said, url, ENGINEER)
     await page.goto(f"{url}/my-day")
     await expect(page.get_by_role("heading", level=1)).to_have_text(said.my_day)
     stop = page.locator(".fc-stop")
     await expect(stop).to_have_count(1)
+    await keep_pictures(page, f"{story.language} my day")
     await stop.get_by_text(said.finish).click()
     await stop.get_by_label(said.fault_confirmed).check()
     await stop.get_by_label(said.note).fill("硬币卡住了" if story.language == "zh" else "a coin in the filter")
     shown = await page.inner_text("body")
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it fits the phone"
+    await keep_pictures(page, f"{story.language} my day finding")
     await stop.get_by_role("button", name=said.send_finding).click()
     await expect(stop.get_by_text(said.sent)).to_be_visible()
+    await keep_pictures(page, f"{story.language} my day sent")
     if story.language == "zh":
         assert english_in(shown) == [], "the engineer was shown English"
     await context.close()
@@ -240,7 +247,7 @@ async def the_finding(story: Story, browser: Browser) -> None:
 async def the_ticket_is_closed(story: Story, browser: Browser) -> None:
     said, url = story.said, story.installation.stack.console_url
     context = await browser.new_context(locale=said.locale, viewport={"width": 1440, "height": 900})
-    page = await signed_in(context, url, AGENT)
+    page = await signed_in(context, said, url, AGENT)
     row = await (await story.connection.execute("SELECT ticket_no FROM ticket")).fetchall()
     await page.goto(f"{url}/tickets/{row[0][0]}")
     await expect(page.locator(".now-first").get_by_text(said.resolved).first).to_be_visible()

@@ -38,6 +38,9 @@ class Said:
     appointment: str
     closing: str
     # the engineer's phone and the console
+    sign_in: str
+    your_name: str
+    password: str
     my_day: str
     finish: str
     fault_confirmed: str
@@ -59,6 +62,7 @@ SAID = {
         seen="Your washer reports that it cannot drain its water.",
         step="1. Switch the washer off.",
         appointment="Our visit to your washer is booked", closing="Your washer: all done",
+        sign_in="Sign in", your_name="Your name", password="Password",
         my_day="My day", finish="Finish the visit", fault_confirmed="Fault confirmed", note="Note",
         send_finding="Send the finding", sent="Sent.", resolved="Resolved",
     ),
@@ -73,6 +77,7 @@ SAID = {
         seen="您的洗衣机报告无法排水。",
         step="1. 关闭洗衣机电源。",
         appointment="您的洗衣机上门服务已预约", closing="您的洗衣机：已处理完毕",
+        sign_in="登录", your_name="用户名", password="密码",
         my_day="我的一天", finish="结束上门", fault_confirmed="确认故障", note="备注",
         send_finding="发送结论", sent="已发送。", resolved="已结单",
     ),

@@ -48,10 +48,14 @@ async def answer(request: Request, token: str) -> Response:
         except DeskError:
             raise _settled() from None
         choices: list[Choice] = []
+        booked = ""
         if said.action == "visit":  # planned now, or a round under way waited for: the next tap chooses the time
             await hold_round(connection, parts.dispatch)
             choices = await _choices(guest, connection, opened)
-    return guest.show("answered.html", action=said.action, gtin=opened.gtin, serial=opened.serial, choices=choices)
+        elif said.action == "accept":
+            taken = [w for w in await windows(connection, opened.ticket_no) if w.state == "booked"]
+            booked = guest.words.window(taken[0].starts_at, taken[0].ends_at, _zone(opened.time_zone)) if taken else ""
+    return guest.show("answered.html", action=said.action, opened=opened, choices=choices, booked=booked)
 
 
 async def _show(guest: Guest, connection: Connection, token: str, *, taken: bool = False) -> Response:

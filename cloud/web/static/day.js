@@ -98,7 +98,7 @@
   });
   for (const day of document.querySelectorAll("fc-day")) {
     const at = new Date(`${day.getAttribute("day")}T12:00:00`);
-    day.textContent = new Intl.DateTimeFormat(document.documentElement.lang, { weekday: "long", day: "numeric", month: "long" }).format(at);
+    day.textContent = new Intl.DateTimeFormat(document.documentElement.lang, { weekday: "long", day: "numeric", month: "short" }).format(at);
   }
   if ("serviceWorker" in navigator) navigator.serviceWorker.register("/my-day/worker.js", { scope: "/my-day" }).catch(() => {});
 })();
