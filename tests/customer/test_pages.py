@@ -520,6 +520,26 @@ async def test_who_asks_for_a_visit_chooses_its_time_at_once_or_as_soon_as_there
     assert await desk.value("SELECT state FROM ticket") == "scheduled"
     assert await desk.rows("SELECT action FROM outreach_answer ORDER BY 1") == [("accept",), ("visit",)]
 
+    assert "Tell us where to come" in text_of(page)
+    await li.open(path)
+    page = await li.send("/c/address", address="7 Test Street")
+    assert "Where shall we come?" not in text_of(page), "once is enough"
+    user = await desk.value("SELECT user_id FROM ticket")
+    found = await read_contacts(desk.connection, MASTER, user, person="lena", purpose="test")
+    assert found["address"] == "7 Test Street"
+
+
+async def test_nobody_says_where_somebody_elses_visit_goes(desk: ServiceDesk, new_customer: NewCustomer) -> None:
+    path = await make_unit(desk)
+    li, thief = await new_customer(), await new_customer()
+    await li.register(path, "li@example.test")
+    await thief.open(path)
+    token = re.search(r'name="token" value="([^"]+)"', thief.page.text)
+    assert token
+    form = {"token": token[1], "gtin": GTIN, "serial": "A1", "address": "9 Other Lane"}
+    assert (await thief.http.post("/c/address", data=form)).status_code == 403
+    assert await desk.value("SELECT count(*) FROM personal_contact WHERE kind = 'address'") == 0
+
 
 def _answer_link(page: httpx.Response) -> str:
     match = re.search(r'href="(/a/[^"]+)"', page.text)

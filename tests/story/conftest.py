@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 from psycopg import AsyncConnection
 from pydantic import SecretStr
 
@@ -40,6 +41,14 @@ class Installation:
     def label(self) -> str:
         """What the code on the washer says: its GS1 Digital Link."""
         return f"{self.stack.console_url}/01/{self.washer.model.gtin}/21/{self.washer.serial}"
+
+
+@pytest.fixture(autouse=True)
+def _patience() -> Iterator[None]:
+    """Six programs and a browser share the machine: what is expected on a page may take its time."""
+    expect.set_options(timeout=30_000)
+    yield
+    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture

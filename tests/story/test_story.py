@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -118,7 +118,11 @@ async def signed_in(context: BrowserContext, said: Said, url: str, name: str) ->
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 async def test_from_the_scan_to_the_lesson(
-    installation: Installation, browser: Browser, mail: MailServer, language: str
+    installation: Installation,
+    browser: Browser,
+    mail: MailServer,
+    language: str,
+    record_property: Callable[[str, object], None],
 ) -> None:
     said, stack, washer = SAID[language], installation.stack, installation.washer
     driver = DisplayedDriver(washer)
@@ -142,6 +146,8 @@ async def test_from_the_scan_to_the_lesson(
             await the_ticket_is_closed(story, browser)
         with story.chapter("7 label at the detector"):
             await the_lesson(story)
+        for name, seconds in story.took.items():
+            record_property(f"chapter {name}, s", round(seconds, 2))
         english = {place: found for place, text in story.read.items() if (found := english_in(text))}
         if language == "zh":
             assert english == {}, "the Chinese customer was shown English"
@@ -213,7 +219,11 @@ async def a_time_is_accepted(story: Story, letter: EmailMessage) -> None:
     await expect(phone.get_by_role("status")).to_contain_text(said.booked)
     await expect(phone.get_by_role("status")).to_contain_text(chosen)
     await story.look("time booked")
-    await phone.goto(story.installation.label)
+    await phone.get_by_role("link", name=said.tell_where).click()
+    await expect(phone.get_by_role("heading", name=said.agreed)).to_be_visible()
+    await story.look("where")
+    await phone.get_by_role("textbox", name=said.address).fill(said.home)
+    await phone.get_by_role("button", name=said.save).click()
     await expect(phone.get_by_role("heading", name=said.agreed)).to_be_visible()
     await story.look("visit agreed")
     await story.letter(said.appointment)
@@ -230,6 +240,8 @@ async def the_finding(story: Story, browser: Browser) -> None:
     stop = page.locator(".fc-stop")
     await expect(stop).to_have_count(1)
     await keep_pictures(page, f"{story.language} my day")
+    await stop.get_by_role("button", name=said.show_contact).click()
+    await expect(stop.get_by_text(said.home)).to_be_visible()
     await stop.get_by_text(said.finish).click()
     await stop.get_by_label(said.fault_confirmed).check()
     await stop.get_by_label(said.note).fill("硬币卡住了" if story.language == "zh" else "a coin in the filter")

@@ -141,6 +141,13 @@ WHERE t.device_no = %(device_no)s AND t.user_id IN (SELECT account_members(%(acc
 ORDER BY t.closed_at IS NOT NULL, t.ticket_no DESC
 LIMIT 10;
 
+-- name: lacks_address
+-- Whether one of these tickets has a visit agreed whose customer has not said where.
+SELECT EXISTS (
+    SELECT FROM ticket AS t WHERE t.ticket_no = ANY(%(tickets)s) AND t.state = 'scheduled'
+        AND NOT EXISTS (SELECT FROM personal_contact AS p WHERE p.user_id = t.user_id AND p.kind = 'address')
+);
+
 -- name: own_products
 SELECT c.gtin, c.serial, c.model_name, c.family, c.family_name, d.device, lower(b.valid) AS since
 FROM binding AS b

@@ -17,7 +17,7 @@ from cloud.desk.errors import DeskError
 from cloud.desk.outreach import answers
 from cloud.desk.outreach.secrets import BadToken, ExpiredToken, OutreachKey
 from cloud.registry.people import Connection
-from cloud.web.customer import language
+from cloud.web.customer import language, products
 from cloud.web.customer.guest import Guest, PageRoute, Refusal
 
 Choice = tuple[str, str, int]
@@ -55,7 +55,10 @@ async def answer(request: Request, token: str) -> Response:
         elif said.action == "accept":
             taken = [w for w in await windows(connection, opened.ticket_no) if w.state == "booked"]
             booked = guest.words.window(taken[0].starts_at, taken[0].ends_at, _zone(opened.time_zone)) if taken else ""
-    return guest.show("answered.html", action=said.action, opened=opened, choices=choices, booked=booked)
+        nowhere = await products.lacks_address(connection, [opened.ticket_no])
+    return guest.show(
+        "answered.html", action=said.action, opened=opened, choices=choices, booked=booked, lacks_address=nowhere
+    )
 
 
 async def _show(guest: Guest, connection: Connection, token: str, *, taken: bool = False) -> Response:

@@ -16,7 +16,7 @@ from cloud.desk.outreach.secrets import Tap
 from cloud.registry import gs1, ownership
 from cloud.registry.errors import BadProductCode
 from cloud.registry.ownership import ProductCard
-from cloud.registry.people import Connection
+from cloud.registry.people import Connection, write_contacts
 from cloud.web.customer import products, taking
 from cloud.web.customer.asking import ask
 from cloud.web.customer.guest import Guest, PageRoute, Refusal, product_path
@@ -48,6 +48,7 @@ async def product_page(request: Request) -> Response:
             "tickets": tickets,
             "zone": await _zone(connection, account),
             "answers": await _answers(guest, connection, tickets),
+            "lacks_address": await products.lacks_address(connection, [t.ticket_no for t in tickets]),
         }
     return guest.show("product.html", **facts)
 
@@ -115,6 +116,22 @@ async def ask_for_service(request: Request) -> Response:
                 "We cannot take this request here. Please call us: our number is on your receipt.",
             ) from error
     return guest.go(product_path(card.gtin, card.serial), f"asked_{wish}")
+
+
+@router.post("/c/address")
+async def put_address(request: Request) -> Response:
+    """Where the visit goes: kept with the entry that has the unit, whose contact the engineer may see."""
+    guest = Guest(request)
+    form, master = await guest.form(), guest.reception.master
+    async with guest.reception.pool.connection() as connection:
+        account, card, found = await own(guest, connection, form)
+        if master is not None and form.get("address"):
+            owner = await ownership.owner(connection, found.device or "")
+            entry = owner.user_id if owner else account
+            await write_contacts(
+                connection, master, entry, {"address": form["address"]}, person="customer", purpose="visit"
+            )
+    return guest.go(product_path(card.gtin, card.serial), "saved")
 
 
 @router.post("/c/take")

@@ -135,6 +135,12 @@ async def own_tickets(connection: Connection, device_no: int, account: str) -> l
         return await cursor.fetchall()
 
 
+async def lacks_address(connection: Connection, tickets: list[int]) -> bool:
+    """Whether a visit is agreed for one of these tickets and nobody has said where."""
+    row = await (await connection.execute(SQL["lacks_address"], {"tickets": tickets})).fetchone()
+    return row is not None and bool(row[0])
+
+
 async def own_products(connection: Connection, account: str) -> list[dict[str, Any]]:
     """The units that an account has now."""
     async with connection.cursor(row_factory=dict_row) as cursor:
