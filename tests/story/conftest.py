@@ -79,7 +79,7 @@ def installation(tmp_path: Path, migrated_url: str, mail: MailServer) -> Iterato
         environment=told,
         prepare=lambda url: asyncio.run(prepare(url)),
     ) as stack:
-        stack.wait_until_ready(60)
+        stack.wait_until_ready(180)
         yield Installation(stack, washer, tmp_path, zone)
         stack.check()
 

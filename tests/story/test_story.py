@@ -26,8 +26,8 @@ from tests.story.words import SAID, Said, english_in
 from tests.support.mail_server import MailServer
 from tests.support.pictures import keep_pictures
 
-pytestmark = pytest.mark.browser
-DEADLINE_S = 40.0
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+DEADLINE_S = 60.0
 CUSTOMER = "li@example.test"
 PHONE = {"width": 390, "height": 844}
 

@@ -85,7 +85,8 @@
       const found = await answer.json();
       if (!answer.ok) throw new Error(found.detail);
       const list = document.createElement("address");
-      for (const [kind, words] of Object.entries(found)) {
+      for (const kind of ["name", "address", "phone", "email"].filter((one) => found[one])) {
+        const words = found[kind];
         const line = document.createElement(kind === "phone" ? "a" : "div");
         if (kind === "phone") line.href = `tel:${words.replace(/[^+\d]/g, "")}`;
         line.textContent = words;
