@@ -75,6 +75,11 @@ FILL = [
     " (ARRAY['low', 'medium', 'high', 'critical']::severity[])[1 + device_no % 4], 'none', 1,"
     " (device_no::bigint * 7919 % 50000) / 100.0, '{}', '{}', now() - device_no * interval '4 minutes',"
     " now() - device_no * interval '4 minutes' FROM device",
+    # Nine in ten of those that wait have a place; the rest were just raised.
+    "INSERT INTO queue_place SELECT ticket_no, row_number() OVER (ORDER BY expected_value DESC, ticket_no),"
+    " row_number() OVER (ORDER BY expected_value DESC, ticket_no) <= 100, 0.9, expected_value, 1,"
+    ' \'{"en": "Place n of 5000: likely, and worth it."}\', now() FROM ticket'
+    " WHERE state = 'proposed' AND ticket_no % 200 <> 0",
     "UPDATE ticket SET contacted_at = raised_at + interval '3 hours', closed_at = raised_at + interval '2 days',"
     " noticed_at = CASE WHEN ticket_no % 3 = 0 THEN raised_at + ticket_no % 90 * interval '1 hour' END"
     " WHERE state = 'resolved'",
@@ -115,8 +120,9 @@ def reads(pool: Pool) -> dict[str, Callable[[], Awaitable[object]]]:
         "live: standing by severity": lambda: faults.standing_by_severity(pool),
         "live: ticket counts": lambda: tickets.counts(pool),
         "live: tickets that moved": lambda: tickets.moved(pool, 200),
-        "queue": lambda: tickets.by_value(pool, TicketFilter(), 200),
-        "queue, a page in the middle": lambda: tickets.by_value(pool, TicketFilter(), 51, (250.0, 1)),
+        "queue": lambda: tickets.in_order(pool, TicketFilter(), 200),
+        "queue, a page in the middle": lambda: tickets.in_order(pool, TicketFilter(), 51, (2500.0, 1)),
+        "queue, of one severity": lambda: tickets.in_order(pool, TicketFilter(severity="low"), 101),
         "tickets, newest": lambda: tickets.by_time(pool, TicketFilter(), 51),
         "tickets, resolved": lambda: tickets.by_time(pool, TicketFilter(state="resolved"), 100),
         "one ticket": lambda: tickets.get(pool, DEVICES // 2),
@@ -151,7 +157,7 @@ def reads(pool: Pool) -> dict[str, Callable[[], Awaitable[object]]]:
 async def queue_clocks(pool: Pool) -> object:
     """The queue with its clocks."""
     rules = DispatchSettings()
-    shown = await tickets.by_value(pool, TicketFilter(), 200)
+    shown = await tickets.in_order(pool, TicketFilter(), 200)
     now = (await devices.clocks(pool)).desk_at
     return await clocks.running(pool, shown, {"contact": rules.contact_hours, "visit": rules.visit_hours}, now)
 

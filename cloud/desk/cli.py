@@ -24,23 +24,29 @@ def desk() -> None:
 
 
 @app.command()
-def tickets(at_most: int = typer.Option(20, min=1, max=1000, help="How many, worth most first.")) -> None:
-    """List open tickets in the order of their worth."""
+def tickets(at_most: int = typer.Option(20, min=1, max=1000, help="How many, the one to call first first.")) -> None:
+    """List open tickets in the order of the day, with the line that today's calls and visits reach to."""
     import asyncio
+    from typing import Any
 
     from psycopg import AsyncConnection
 
     from cloud.db.settings import DatabaseSettings
-    from cloud.desk.tickets import TicketCard, list_open
+    from cloud.desk.triage.queue import list_queue
 
-    async def read() -> list[TicketCard]:
+    async def read() -> list[dict[str, Any]]:
         async with await AsyncConnection.connect(DatabaseSettings().url.get_secret_value()) as connection:
-            return await list_open(connection, at_most=at_most)
+            return await list_queue(connection, at_most=at_most)
 
+    line_told = False
     for card in asyncio.run(read()):
+        if card["today"] is False and not line_told:
+            typer.echo("------ beyond today's calls and visits")
+            line_told = True
+        reason = card["sentence"] or card["rank_reason"]
         typer.echo(
-            f"{card.ticket_no:>6} {card.state:<10} {card.severity:<8} {card.device} {card.model} {card.problem} "
-            f"{card.probability:.0%}  {card.rank_reason.get('en', '')}"
+            f"{card['ticket_no']:>6} {card['state']:<10} {card['severity']:<8} {card['device']} {card['model']} "
+            f"{card['problem']} {card['probability']:.0%}  {reason.get('en', '')}"
         )
 
 

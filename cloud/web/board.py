@@ -29,7 +29,7 @@ from cloud.web.reads.tickets import Ticket, TicketFilter
 SHOWN = 200  # faults and tickets on the live lists; older ones are a page or a filter away
 HEALTH_EVERY_S = 1.0
 RESTS = 3  # a slow database is left alone three times as long as it was asked
-DESK = frozenset({"fault_case", "ticket", "prediction", "finding"})
+DESK = frozenset({"fault_case", "ticket", "prediction", "finding", "queue"})
 log = structlog.get_logger()
 
 
@@ -150,7 +150,7 @@ class Board:
                     faults=tuple(newest),
                     incidents=tuple(storms),
                     in_storms=frozenset(await service.members(self._pool, numbers, [f.case_no for f in newest])),
-                    tickets=tuple(await tickets.by_value(self._pool, TicketFilter(), SHOWN)),
+                    tickets=tuple(await tickets.in_order(self._pool, TicketFilter(), SHOWN)),
                     moved=tuple(await tickets.moved(self._pool, SHOWN)),
                     standing=await faults.standing_by_severity(self._pool),
                     ticket_counts=await tickets.counts(self._pool),

@@ -16,7 +16,7 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection, sql
 
-CHANNELS = ("ingest_batch", "fault_case", "ticket", "prediction", "finding")
+CHANNELS = ("ingest_batch", "fault_case", "ticket", "prediction", "finding", "queue")
 log = structlog.get_logger()
 
 

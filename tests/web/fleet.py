@@ -20,6 +20,8 @@ from psycopg.types.json import Jsonb
 from cloud.desk.priority import Costs
 from cloud.desk.settings import DeskSettings
 from cloud.desk.tend import make_cursors, tend
+from cloud.desk.triage.queue import order_day
+from cloud.desk.triage.settings import TriageSettings
 from cloud.registry import ownership, people
 from cloud.registry.gs1 import ProductCode
 from cloud.registry.keys import MasterKey
@@ -320,6 +322,7 @@ async def run_desk(connection: Connection) -> None:
     await make_cursors(connection)
     while (await tend(connection, DeskSettings(), Costs.load())).more:
         pass
+    await order_day(connection, Costs.load(), TriageSettings())
 
 
 async def seed(connection: Connection, now: datetime, master: MasterKey, *, hours: int = 60) -> Fleet:

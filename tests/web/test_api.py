@@ -12,6 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
+from cloud.desk import tickets as desk
+from cloud.desk.priority import Costs
+from cloud.desk.triage.queue import order_day
+from cloud.desk.triage.settings import TriageSettings
 from cloud.registry import ownership
 from tests.web.fleet import Fleet, report, run_desk
 
@@ -53,11 +57,42 @@ async def test_faults_are_filtered(api: httpx.AsyncClient) -> None:
         assert {f["device"] for f in answer.json()["items"]} == devices, query
 
 
-async def test_the_queue_is_ordered_by_worth_not_by_severity_or_age(api: httpx.AsyncClient) -> None:
-    tickets = (await api.get("/api/v1/tickets")).json()["items"]
-    worths = [t["expected_value"] for t in tickets]
+async def test_the_queue_is_the_order_of_the_day(api: httpx.AsyncClient, connection: Connection) -> None:
+    await order_day(connection, Costs.load(), TriageSettings(calls_a_day=1))
+    queue = (await api.get("/api/v1/tickets")).json()["items"]
+    assert [(t["place"], t["today"]) for t in queue] == [(1, True), (2, False), (3, False), (4, False)]
+    assert queue[0]["place_reason"]["en"].startswith("Place 1 of 4: ")
+    assert "used up" in queue[1]["place_reason"]["en"]
+    assert await _walk(api, "/api/v1/tickets", 1) == queue
+
+
+async def test_a_ticket_without_a_place_stands_by_its_worth_and_nothing_is_hidden(
+    api: httpx.AsyncClient, connection: Connection
+) -> None:
+    queue = (await api.get("/api/v1/tickets")).json()["items"]
+    numbers = [t["ticket_no"] for t in queue]
+    await connection.execute("DELETE FROM queue_place WHERE ticket_no = %s", [numbers[1]])
+    found = (await api.get("/api/v1/tickets")).json()["items"]
+    assert [t["ticket_no"] for t in found] == numbers
+    assert (found[1]["place"], found[1]["today"], found[1]["place_reason"]) == (None, None, None)
+    await connection.execute("DELETE FROM queue_place")
+    worths = [t["expected_value"] for t in await _walk(api, "/api/v1/tickets", 1)]
     assert len(worths) == 4
     assert worths == sorted(worths, reverse=True)
+
+
+async def test_who_was_called_comes_after_who_waits_and_the_agreed_visit_last(
+    api: httpx.AsyncClient, connection: Connection
+) -> None:
+    numbers = [t["ticket_no"] for t in (await api.get("/api/v1/tickets")).json()["items"]]
+    now = datetime.now(UTC)
+    for called in (numbers[0], numbers[2]):  # their places in the table are stale from here on
+        await desk.confirm(connection, called, "mei")
+        await desk.contact(connection, called, "mei")
+    await desk.schedule(connection, numbers[0], "mei", now + timedelta(days=1))
+    found = await _walk(api, "/api/v1/tickets", 2)
+    assert [t["ticket_no"] for t in found] == [numbers[1], numbers[3], numbers[2], numbers[0]]
+    assert [t["place"] is None for t in found] == [False, False, True, True]
 
 
 async def _walk(api: httpx.AsyncClient, path: str, limit: int, **query: str) -> list[dict[str, Any]]:

@@ -42,6 +42,11 @@ ON CONFLICT (ticket_no) DO UPDATE SET place = excluded.place, today = excluded.t
 WHERE (q.place, q.today, q.probability, q.value, q.visits) IS DISTINCT FROM
     (excluded.place, excluded.today, excluded.probability, excluded.value, excluded.visits);
 
+-- name: announce
+NOTIFY queue;
+
 -- name: queue
-SELECT * FROM queue_card WHERE place > %(after)s AND (%(today)s::boolean IS NULL OR today = %(today)s)
-ORDER BY place LIMIT %(at_most)s;
+SELECT c.* FROM queue_card AS c
+WHERE (%(today)s::boolean IS NULL OR c.today = %(today)s)
+    AND (%(turn)s::float8 IS NULL OR (c.turn, c.ticket_no) > (%(turn)s::float8, %(number)s::bigint))
+ORDER BY c.turn, c.ticket_no LIMIT %(at_most)s;

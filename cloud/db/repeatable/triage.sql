@@ -57,14 +57,30 @@ FROM triage AS t JOIN fault_case AS c USING (case_no)
 WHERE c.merged_into IS NULL AND c.ticket_no IS NOT NULL
 ORDER BY c.ticket_no, array_position(ARRAY['confirmed', 'needs_person', 'waiting', 'refuted'], t.verdict), c.case_no;
 
--- The queue: places of open tickets, with their verdict.
-CREATE OR REPLACE VIEW queue_card AS
-SELECT q.place, q.today, q.probability AS queue_probability, q.value, q.visits, q.sentence, q.made_at,
+-- Where every open ticket stands: `turn` is one number to sort by. First what waits for a call, by its place; what has
+-- none yet stands before the first that is worth less, the more it is worth the nearer to the one above. Then those who
+-- were called and whose answer is awaited, by worth; then agreed visits, by their time.
+CREATE OR REPLACE VIEW queue_turn AS
+SELECT t.ticket_no, q.place, q.today, q.sentence, (CASE
+        WHEN t.state = 'scheduled' THEN 1e10 + extract(epoch FROM coalesce(t.scheduled_for, t.raised_at))
+        WHEN t.state = 'contacted' THEN 1e9 - t.expected_value
+        WHEN q.place IS NOT NULL THEN q.place
+        ELSE coalesce((SELECT min(p.place) FROM queue_place AS p WHERE p.value < t.expected_value), 1e8)
+            - 0.5 - 0.25 * t.expected_value / (1 + abs(t.expected_value))
+    END)::float8 AS turn
+FROM ticket AS t
+LEFT JOIN queue_place AS q ON q.ticket_no = t.ticket_no AND t.state IN ('proposed', 'confirmed')
+WHERE t.state IN ('proposed', 'confirmed', 'contacted', 'scheduled');
+
+-- The queue: open tickets with their place, where they have one, and their verdict.
+DROP VIEW IF EXISTS queue_card;
+CREATE VIEW queue_card AS
+SELECT o.turn, o.place, o.today, o.sentence, q.probability AS queue_probability, q.value, q.visits, q.made_at,
     v.verdict, v.reasons AS verdict_reasons, v.look_at, v.person AS verdict_by, c.*
-FROM queue_place AS q
+FROM queue_turn AS o
 JOIN ticket_card AS c USING (ticket_no)
-LEFT JOIN ticket_verdict AS v USING (ticket_no)
-WHERE c.state IN ('proposed', 'confirmed');
+LEFT JOIN queue_place AS q ON q.ticket_no = o.ticket_no AND o.place IS NOT NULL
+LEFT JOIN ticket_verdict AS v ON v.ticket_no = o.ticket_no;
 
 -- A storm with its customers: told, not reachable by anything that they allow, and (the rest) waiting for their hours,
 -- the household's cap or a provider, or no more concerned before they were told.
@@ -88,3 +104,11 @@ CREATE OR REPLACE VIEW quality_card AS
 SELECT f.*, f.affected::float8 / nullif(f.devices, 0) AS rate,
     f.rest_affected::float8 / nullif(f.rest_devices, 0) AS rest_rate
 FROM quality_finding AS f;
+
+-- Counts and orders that the desk makes anew: nothing that anybody did.
+INSERT INTO audit_exempt (subject, reason) VALUES
+    ('queue_place', 'computed'), ('cohort_size', 'computed'), ('quality_round', 'computed')
+ON CONFLICT (subject) DO UPDATE SET reason = excluded.reason;
+DROP TRIGGER IF EXISTS audit_added ON queue_place;
+DROP TRIGGER IF EXISTS audit_altered ON queue_place;
+DROP TRIGGER IF EXISTS audit_truncated ON queue_place;

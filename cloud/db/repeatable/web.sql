@@ -18,11 +18,12 @@ CREATE VIEW shown_ticket AS
 SELECT t.ticket_no, d.device, t.problem, t.state, t.severity::text AS severity, t.safety, t.probability,
     t.expected_value::float8 AS expected_value, t.user_id, t.gtin, t.serial, t.model, m.name AS model_name, m.family,
     f.meaning, t.detected_at, t.raised_at, t.confirmed_at, t.contacted_at, t.scheduled_for, t.noticed_at,
-    t.failed_at, t.closed_at, t.closing_reason, t.version
+    t.failed_at, t.closed_at, t.closing_reason, t.version, q.place, q.today, q.sentence AS place_reason
 FROM ticket AS t
 JOIN device AS d USING (device_no)
 JOIN model AS m ON m.model = t.model
-LEFT JOIN fault_definition AS f ON f.definition_no = t.definition_no;
+LEFT JOIN fault_definition AS f ON f.definition_no = t.definition_no
+LEFT JOIN queue_place AS q ON q.ticket_no = t.ticket_no AND t.state IN ('proposed', 'confirmed');
 
 -- Copies of counts: nothing that anybody did.
 INSERT INTO audit_exempt (subject, reason) VALUES ('screen_snapshot', 'computed')

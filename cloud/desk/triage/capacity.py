@@ -2,7 +2,8 @@
 
 A call is worth probability x damage avoided, less its price and that of a needless visit (cloud/desk/priority.py). When
 the visits that the calls would bring are more than can be promised, a visit has a price of its own: the least one at
-which the day's calls fit the day's visits. Tickets are ordered by their worth less that price.
+which the day's calls fit the day's visits. Tickets are ordered by their worth less that price; what today has no room
+for comes after what it has, so that whoever works from the top never meets a line twice.
 """
 
 from __future__ import annotations
@@ -36,30 +37,21 @@ class Place:
 
 
 def order(candidates: Sequence[Candidate], calls: int, visits: float) -> list[Place]:
-    """All candidates in the order of the day; `calls` and `visits` are what is left of it."""
+    """All candidates in the order of the day, those within today first; `calls` and `visits`: what is left of it."""
     price = visit_price(candidates, calls, visits)
-    ordered = sorted(candidates, key=lambda c: (c.value - price * c.visits <= 0, -_net(c, price), c.ticket_no))
+    best_first = sorted(candidates, key=lambda c: (c.value - price * c.visits <= 0, -_net(c, price), c.ticket_no))
     calls_left, visits_left = max(0, calls), max(0.0, visits)
-    places = []
-    for number, candidate in enumerate(ordered, 1):
+    judged: list[tuple[Candidate, str]] = []
+    for candidate in best_first:
         why = "worthless" if candidate.value <= 0 else "calls" if not calls_left else ""
         if not why and candidate.visits > visits_left + 1e-9:
             why = "visits"
         if not why:
             calls_left -= 1
             visits_left -= candidate.visits
-        places.append(
-            Place(
-                candidate.ticket_no,
-                number,
-                not why,
-                candidate.probability,
-                candidate.value,
-                candidate.visits,
-                _sentence(candidate, number, len(ordered), why),
-            )
-        )
-    return places
+        judged.append((candidate, why))
+    judged.sort(key=lambda pair: pair[1] != "")
+    return [_place(candidate, number, len(judged), why) for number, (candidate, why) in enumerate(judged, 1)]
 
 
 def visit_price(candidates: Sequence[Candidate], calls: int, visits: float) -> float:
@@ -80,6 +72,14 @@ def visit_price(candidates: Sequence[Candidate], calls: int, visits: float) -> f
         middle = (low + high) / 2
         low, high = (middle, high) if demand(middle) > visits else (low, middle)
     return high
+
+
+def _place(candidate: Candidate, number: int, of: int, why: str) -> Place:
+    """`why` it is not within today; empty: it is."""
+    sentence = _sentence(candidate, number, of, why)
+    return Place(
+        candidate.ticket_no, number, not why, candidate.probability, candidate.value, candidate.visits, sentence
+    )
 
 
 def _net(candidate: Candidate, price: float) -> float:

@@ -1,4 +1,4 @@
-"""The queue: open tickets that wait for a call, in the order of the day, kept in a table for screens."""
+"""The queue: the order of the day, kept in a table for screens, and open tickets by it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ async def order_queue(connection: Connection, now: datetime, costs: Costs, setti
     places = order(
         [candidate(row, costs) for row in rows], settings.calls_a_day - calls, settings.visits_a_day - visits
     )
-    await connection.execute(_SQL["forget"], {"tickets": [p.ticket_no for p in places]})
+    changed = (await connection.execute(_SQL["forget"], {"tickets": [p.ticket_no for p in places]})).rowcount
     if places:
-        await connection.execute(
+        written = await connection.execute(
             _SQL["put"],
             {
                 "tickets": [p.ticket_no for p in places],
@@ -44,6 +44,9 @@ async def order_queue(connection: Connection, now: datetime, costs: Costs, setti
                 "now": now,
             },
         )
+        changed += written.rowcount
+    if changed:
+        await connection.execute(_SQL["announce"])
     return len(places)
 
 
@@ -66,12 +69,14 @@ def candidate(row: Row, costs: Costs) -> Candidate:
 
 
 async def list_queue(
-    connection: Connection, *, today: bool | None = None, after: int = 0, at_most: int = 100
+    connection: Connection, *, today: bool | None = None, after: tuple[float, int] | None = None, at_most: int = 100
 ) -> list[dict[str, Any]]:
-    """The queue in its order: the columns of view queue_card, those of ticket_card among them.
+    """Open tickets in the queue's order: the columns of view queue_card, those of ticket_card among them.
 
-    `after` is the last place that was read; today None: all.
+    A ticket without a place (just raised, or not waiting for a call) has None in `place`, `today` and `sentence`.
+    `after`: (turn, ticket_no) of the last one that was read. today None: all.
     """
+    turn, number = after or (None, None)
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_SQL["queue"], {"after": after, "today": today, "at_most": at_most})
+        await cursor.execute(_SQL["queue"], {"turn": turn, "number": number, "today": today, "at_most": at_most})
         return await cursor.fetchall()

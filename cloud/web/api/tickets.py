@@ -25,7 +25,7 @@ from cloud.web.steps import Actor
 router = APIRouter(
     prefix="/tickets", tags=["tickets"], route_class=IdempotentRoute, dependencies=[allowed(Permission.LOOK)]
 )
-BY_VALUE, BY_TIME = "tickets by value", "tickets by time"
+IN_ORDER, BY_TIME = "tickets in order", "tickets by time"
 TicketNo = Annotated[int, Path(ge=1, le=LARGEST, description="The ticket's number.")]
 IfMatch = Annotated[
     str | None,
@@ -100,7 +100,11 @@ async def list_tickets(
     cursor: Cursor = None,
     order: Annotated[
         Literal["value", "newest"],
-        Query(description="`value`: open tickets, the one most worth acting on first; `newest`: all, by when raised."),
+        Query(
+            description="`value`: open tickets, the one most worth a call now first (`place`), then those called, then "
+            "agreed visits. It is made anew while you page: what moves up past your cursor is on the page before. "
+            "`newest`: all, by when raised."
+        ),
     ] = "value",
     state: State | None = None,
     severity: Severity | None = None,
@@ -109,8 +113,8 @@ async def list_tickets(
     """The queue, or all tickets."""
     wanted = TicketFilter(state=state, severity=severity, device=device)
     if order == "value":
-        rows = await tickets.by_value(context.pool, wanted, limit + 1, position(BY_VALUE, cursor, float))
-        items, following = cursors.page(BY_VALUE, rows, limit, lambda t: (t.expected_value, t.ticket_no))
+        rows = await tickets.in_order(context.pool, wanted, limit + 1, position(IN_ORDER, cursor, float))
+        items, following = cursors.page(IN_ORDER, rows, limit, lambda t: (t.turn, t.ticket_no))
     else:
         rows = await tickets.by_time(context.pool, wanted, limit + 1, position(BY_TIME, cursor, datetime))
         items, following = cursors.page(BY_TIME, rows, limit, lambda t: (t.raised_at, t.ticket_no))

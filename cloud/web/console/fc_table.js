@@ -1,4 +1,5 @@
 // A list that stays in place while its rows change: rows are keyed, new ones glow once. On a phone rows become cards.
+// A row with `divider` is a line between parts of the list; `why` is told below its row, over the whole width.
 // Keys, unless somebody is typing: j and k move, Enter opens, x selects.
 export default {
   template: `
@@ -9,7 +10,10 @@ export default {
         <thead><tr><th v-if="selectable" class="pick"><input type="checkbox" :aria-label="chooses" :checked="all"
           @change="pickAll($event.target.checked)"></th><th v-for="c in columns" :key="c.key" scope="col" :class="c.css">{{ c.label }}</th></tr></thead>
         <transition-group tag="tbody" name="fc-row">
-          <tr v-for="r in rows" :key="r.key" :class="[{ linked: r.href, here: r.key === here, picked: picked.has(r.key) }, r.css]" :data-key="r.key">
+          <template v-for="r in rows" :key="r.key">
+          <tr v-if="r.divider" class="divider" key="line"><th :colspan="columns.length + (selectable ? 1 : 0)" scope="colgroup">{{ r.divider }}<span
+            v-if="r.under" class="note">{{ r.under }}</span></th></tr>
+          <tr v-else key="row" :class="[{ linked: r.href, here: r.key === here, picked: picked.has(r.key), reasoned: r.why }, r.css]" :data-key="r.key">
             <td v-if="selectable" class="pick"><input type="checkbox" :aria-label="chooses + ' ' + r.key" :checked="picked.has(r.key)"
               @change="pick(r.key)"></td>
             <td v-for="c in columns" :key="c.key" :class="c.css" :data-label="c.label"><template v-for="x in [r.cells[c.key] || {}]">
@@ -30,16 +34,21 @@ export default {
                 v-if="x.mark" class="tag act">{{ x.mark }}</span>{{ x.under }}</span>
             </template></td>
           </tr>
+          <tr v-if="r.why" class="why" key="why"><td v-if="selectable" class="pick"></td><td :colspan="columns.length">{{ r.why }}</td></tr>
+          </template>
         </transition-group>
       </table>
     </div>`,
   props: { columns: Array, rows: Array, empty: Object, label: String, selectable: Boolean, chooses: String },
   emits: ["act", "select"],
   data: () => ({ here: null, picked: new Set() }),
-  computed: { all() { return this.rows.length > 0 && this.rows.every((r) => this.picked.has(r.key)); } },
+  computed: {
+    entries() { return this.rows.filter((r) => !r.divider); },
+    all() { return this.entries.length > 0 && this.entries.every((r) => this.picked.has(r.key)); },
+  },
   watch: {
     rows() { // a row that has gone is not selected any more
-      const keys = new Set(this.rows.map((r) => r.key));
+      const keys = new Set(this.entries.map((r) => r.key));
       const kept = [...this.picked].filter((key) => keys.has(key));
       if (kept.length !== this.picked.size) this.choose(kept);
     },
@@ -49,19 +58,19 @@ export default {
   methods: {
     choose(keys) { this.picked = new Set(keys); this.$emit("select", [...this.picked]); },
     pick(key) { const next = new Set(this.picked); if (!next.delete(key)) next.add(key); this.choose(next); },
-    pickAll(on) { this.choose(on ? this.rows.map((r) => r.key) : []); },
+    pickAll(on) { this.choose(on ? this.entries.map((r) => r.key) : []); },
     clear() { this.choose([]); },
     key(event) {
       const typing = event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable], dialog, .q-dialog");
-      if (typing || event.ctrlKey || event.metaKey || event.altKey || !this.rows.length) return;
+      if (typing || event.ctrlKey || event.metaKey || event.altKey || !this.entries.length) return;
       if (document.querySelector(".fc-table") !== this.$refs.top) return; // the first list of a page has the keys
-      const place = this.rows.findIndex((r) => r.key === this.here);
+      const place = this.entries.findIndex((r) => r.key === this.here);
       if (event.key === "j" || event.key === "k") {
-        const next = Math.min(this.rows.length - 1, Math.max(0, place + (event.key === "j" ? 1 : -1)));
-        this.here = this.rows[next].key;
+        const next = Math.min(this.entries.length - 1, Math.max(0, place + (event.key === "j" ? 1 : -1)));
+        this.here = this.entries[next].key;
         this.$nextTick(() => this.$refs.top.querySelector("tr.here")?.scrollIntoView({ block: "nearest" }));
       } else if (event.key === "x" && this.selectable && place >= 0) this.pick(this.here);
-      else if (event.key === "Enter" && place >= 0 && this.rows[place].href && event.target === document.body) location.href = this.rows[place].href;
+      else if (event.key === "Enter" && place >= 0 && this.entries[place].href && event.target === document.body) location.href = this.entries[place].href;
       else return;
       event.preventDefault();
     },

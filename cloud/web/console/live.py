@@ -179,7 +179,7 @@ def storm_row(incident: Incident) -> Row:
 def shown_rows(picture: Picture, keeps: Callable[[Fault], bool]) -> list[Row]:
     """The rows of the live list: what is kept and not on the shelf, with each ticket's place in the queue. What belongs
     to a storm is told by the storm's one row, above."""
-    ranks = {ticket.ticket_no: rank for rank, ticket in enumerate(picture.tickets, 1)}
+    ranks = {ticket.ticket_no: ticket.place for ticket in picture.tickets}
     kept = (
         f for f in picture.faults if keeps(f) and f.case_no not in picture.in_storms and not holding(picture.shelves, f)
     )

@@ -40,8 +40,8 @@ def mount(app: FastAPI, door: Door, metrics: Metrics) -> None:
         await live_page(visit(request), show, severity)
 
     @ui.page("/queue")
-    async def queue(request: Request, state: str = "", severity: str = "", late: str = "") -> None:
-        await queue_page(visit(request), state, severity, late == "1")
+    async def queue(request: Request, state: str = "", severity: str = "", late: str = "", after: str = "") -> None:
+        await queue_page(visit(request), state, severity, late == "1", after)
 
     @ui.page("/tickets/{ticket_no}")
     async def ticket(request: Request, ticket_no: int) -> None:

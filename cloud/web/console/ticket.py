@@ -188,7 +188,7 @@ def _why(evidence: Sequence[Evidence], ticket: TicketDetail, verdict: Verdict | 
                         text(sentence, "", "div")
                     with box("when"):
                         FaultTime(piece.first_seen_at, inline=True)
-        reason = rank_words(ticket.rank_reason)
+        reason = in_language(ticket.place_reason) or rank_words(ticket.rank_reason)
         if reason:
             text(_("Priority: {reason}").format(reason=reason), "quiet fc-after", "p")
 

@@ -27,7 +27,11 @@ class Ticket(Shape):
     severity: Severity = Field(description="How bad the fault is for the customer.")
     safety: str = Field(description="What it may endanger: none, water, electric, heat or gas.")
     probability: float = Field(description="1 for a code that the appliance reported itself.")
-    expected_value: float = Field(description="What acting is worth; the order (priority) of the queue.")
+    expected_value: float = Field(description="What acting is worth, when it was raised or changed.")
+    place: int | None = Field(description="Priority: the place in the order of the day, while it waits for a call.")
+    today: bool | None = Field(description="Whether that place is within the calls and visits of the day.")
+    place_reason: Texts | None = Field(description="Why it stands there, by language.")
+    turn: float = Field(default=0.0, exclude=True)
     user_id: str = Field(description="User code, pseudonymous.")
     gtin: str = Field(description="Product code: GTIN-14, with `serial`.")
     serial: str
@@ -147,11 +151,12 @@ class TicketFilter(Shape):
     device: str | None = None
 
 
-async def by_value(pool: Pool, wanted: TicketFilter, limit: int, after: tuple[Key, int] | None = None) -> list[Ticket]:
-    """Open tickets, the one most worth acting on first."""
+async def in_order(pool: Pool, wanted: TicketFilter, limit: int, after: tuple[Key, int] | None = None) -> list[Ticket]:
+    """Open tickets in the queue's order: by place where they wait for a call, then those called, then agreed visits.
+    `after`: `turn` and number of the last one that was read."""
     key, number = after or (None, None)
     parameters = wanted.model_dump() | {"key": key, "number": number, "limit": limit}
-    return await many(pool, Ticket, "tickets_by_value", parameters)
+    return await many(pool, Ticket, "tickets_in_order", parameters)
 
 
 async def by_time(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from cloud.desk import tickets
+from cloud.desk.cli import app
 from cloud.desk.triage.capacity import Candidate, likelihood, order
 from cloud.desk.triage.queue import list_queue, order_day
 from cloud.desk.triage.settings import TriageSettings
@@ -96,7 +99,7 @@ async def test_the_queue_is_kept_in_its_order_and_follows_the_tickets(stage: Sta
     scarce = TriageSettings(calls_a_day=1)
     await order_day(stage.connection, COSTS, scarce)
     assert [(r["place"], r["problem"], r["today"]) for r in await list_queue(stage.connection)] == [
-        (1, "5E", False), (2, "UE", False),
+        (1, "5E", False), (2, "UE", False), (None, "LE", None),
     ]  # fmt: skip
 
 
@@ -107,3 +110,45 @@ async def test_ordering_again_writes_nothing(stage: Stage) -> None:
     before = await stage.rows("SELECT xmin::text, made_at FROM queue_place")
     await order_day(stage.connection, COSTS, TriageSettings())
     assert await stage.rows("SELECT xmin::text, made_at FROM queue_place") == before
+
+
+@given(candidates(), st.integers(-2, 20), st.floats(-2, 12))
+def test_what_today_has_room_for_comes_before_what_it_has_not(some: list[Candidate], calls: int, visits: float) -> None:
+    within = [p.today for p in order(some, calls, visits)]
+    assert within == sorted(within, reverse=True)
+
+
+async def test_the_queue_holds_every_open_ticket_and_is_announced(stage: Stage) -> None:
+    stage.triage = TriageSettings()
+    for code in ("UE", "5E", "LE"):
+        await stage.report(1, code=code)
+    await stage.turn()
+    unplaced = await list_queue(stage.connection)
+    assert [r["problem"] for r in unplaced] == ["LE", "5E", "UE"], "by worth, before there is an order"
+    assert {r["place"] for r in unplaced} == {None}
+    await stage.connection.execute("LISTEN queue")
+    await order_day(stage.connection, COSTS, TriageSettings())
+    await order_day(stage.connection, COSTS, TriageSettings())  # changes nothing, says nothing
+    told = [notice.channel async for notice in stage.connection.notifies(timeout=0.5)]
+    assert told == ["queue"]
+    await tickets.contact(stage.connection, unplaced[0]["ticket_no"], "eva")
+    rows = await list_queue(stage.connection)
+    assert [(r["problem"], r["place"]) for r in rows] == [("5E", 2), ("UE", 3), ("LE", None)]
+    assert await list_queue(stage.connection, after=(rows[0]["turn"], rows[0]["ticket_no"])) == rows[1:]
+    assert [r["problem"] for r in await list_queue(stage.connection, today=False)] == ["UE"]
+
+
+async def test_the_command_draws_the_line_of_the_day(
+    stage: Stage, migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRSTCALL_DB_URL", migrated_url)
+    for code in ("UE", "5E", "LE"):
+        await stage.report(1, code=code)
+    await stage.turn()
+    await order_day(stage.connection, COSTS, TriageSettings(calls_a_day=1))
+    told = await asyncio.to_thread(CliRunner().invoke, app, ["tickets"])
+    assert told.exit_code == 0, told.output
+    first, line, *rest = told.output.splitlines()
+    assert " LE 100%  Place 1 of 3: " in first
+    assert line == "------ beyond today's calls and visits"
+    assert [" 5E " in rest[0], " UE " in rest[1]] == [True, True]
