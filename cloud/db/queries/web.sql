@@ -119,14 +119,13 @@ FROM shown_fault WHERE cleared_at IS NULL GROUP BY 1;
 
 -- name: tickets_in_order
 WITH first AS MATERIALIZED (
-    SELECT o.ticket_no, o.turn
-    FROM queue_turn AS o
-    JOIN ticket AS t USING (ticket_no)
-    WHERE (%(state)s::text IS NULL OR t.state = %(state)s)
-        AND (%(severity)s::text IS NULL OR t.severity = %(severity)s::severity)
-        AND (%(device)s::text IS NULL OR t.device_no = (SELECT device_no FROM device WHERE device = %(device)s))
-        AND (%(key)s::float8 IS NULL OR (o.turn, o.ticket_no) > (%(key)s::float8, %(number)s))
-    ORDER BY o.turn, o.ticket_no
+    SELECT ticket_no, turn
+    FROM queue_turn
+    WHERE (%(state)s::text IS NULL OR state = %(state)s)
+        AND (%(severity)s::text IS NULL OR severity = %(severity)s::severity)
+        AND (%(device)s::text IS NULL OR device_no = (SELECT device_no FROM device WHERE device = %(device)s))
+        AND (%(key)s::float8 IS NULL OR (turn, ticket_no) > (%(key)s::float8, %(number)s))
+    ORDER BY turn, ticket_no
     LIMIT %(limit)s
 )
 SELECT v.*, first.turn FROM first JOIN shown_ticket AS v USING (ticket_no) ORDER BY first.turn, ticket_no;

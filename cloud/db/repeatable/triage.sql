@@ -58,24 +58,26 @@ WHERE c.merged_into IS NULL AND c.ticket_no IS NOT NULL
 ORDER BY c.ticket_no, array_position(ARRAY['confirmed', 'needs_person', 'waiting', 'refuted'], t.verdict), c.case_no;
 
 -- Where every open ticket stands: `turn` is one number to sort by. First what waits for a call, by its place; what has
--- none yet stands before the first that is worth less, the more it is worth the nearer to the one above. Then those who
--- were called and whose answer is awaited, by worth; then agreed visits, by their time.
+-- none yet stands before the first place that is worth no more, the one worth more first. Then those who were called
+-- and whose answer is awaited, by worth; then agreed visits, by their time.
 CREATE OR REPLACE VIEW queue_turn AS
-SELECT t.ticket_no, q.place, q.today, q.sentence, (CASE
-        WHEN t.state = 'scheduled' THEN 1e10 + extract(epoch FROM coalesce(t.scheduled_for, t.raised_at))
-        WHEN t.state = 'contacted' THEN 1e9 - t.expected_value
-        WHEN q.place IS NOT NULL THEN q.place
-        ELSE coalesce((SELECT min(p.place) FROM queue_place AS p WHERE p.value < t.expected_value), 1e8)
-            - 0.5 - 0.25 * t.expected_value / (1 + abs(t.expected_value))
+SELECT ticket_no, device_no, state, severity, place, today, (CASE state
+        WHEN 'scheduled' THEN 1e10 + extract(epoch FROM coalesce(scheduled_for, raised_at))
+        WHEN 'contacted' THEN 1e9 - expected_value
+        ELSE coalesce(place, coalesce(next_place, 1e8) - 0.5 - 0.25 * expected_value / (1 + abs(expected_value)))
     END)::float8 AS turn
-FROM ticket AS t
-LEFT JOIN queue_place AS q ON q.ticket_no = t.ticket_no AND t.state IN ('proposed', 'confirmed')
-WHERE t.state IN ('proposed', 'confirmed', 'contacted', 'scheduled');
+FROM (
+    SELECT t.ticket_no, t.device_no, t.state, t.severity, t.scheduled_for, t.raised_at, t.expected_value, q.place, q.today,
+        min(q.place) OVER (ORDER BY coalesce(q.value, t.expected_value)) AS next_place
+    FROM ticket AS t
+    LEFT JOIN queue_place AS q ON q.ticket_no = t.ticket_no AND t.state IN ('proposed', 'confirmed')
+    WHERE t.state IN ('proposed', 'confirmed', 'contacted', 'scheduled')
+) AS open_ticket;
 
 -- The queue: open tickets with their place, where they have one, and their verdict.
 DROP VIEW IF EXISTS queue_card;
 CREATE VIEW queue_card AS
-SELECT o.turn, o.place, o.today, o.sentence, q.probability AS queue_probability, q.value, q.visits, q.made_at,
+SELECT o.turn, o.place, o.today, q.sentence, q.probability AS queue_probability, q.value, q.visits, q.made_at,
     v.verdict, v.reasons AS verdict_reasons, v.look_at, v.person AS verdict_by, c.*
 FROM queue_turn AS o
 JOIN ticket_card AS c USING (ticket_no)
