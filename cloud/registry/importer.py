@@ -109,6 +109,8 @@ async def _check_references(connection: Connection, table: Table) -> None:
     elif table.kind == "faults":
         mistakes = _absent(table, "models", "a model", set(models), lambda row: row.models)
         mistakes += _absent(table, "likely_parts", "a part", set(parts), lambda row: row.likely_parts)
+    elif table.kind == "consumables":
+        mistakes = _absent(table, "models", "a model", set(models), lambda row: row.models)
     elif table.kind == "bindings":
         users = await _present(connection, "present_users", {n.row.user_id for n in table.rows})
         devices = await _present(connection, "present_devices", {n.row.device for n in table.rows})
@@ -163,6 +165,19 @@ async def _write_faults(connection: Connection, table: Table, _origin: Origin) -
             fields[name] = Jsonb(fields[name])
         for model in row.models:
             await connection.execute(_SQL["put_definition"], {**fields, "model": model})
+
+
+async def _write_consumables(connection: Connection, table: Table, _origin: Origin) -> None:
+    for numbered in table.rows:
+        fields = numbered.row.model_dump(exclude={"models"})
+        fields["name"] = Jsonb(fields["name"])
+        for model in numbered.row.models:
+            await connection.execute(_SQL["put_consumable"], {**fields, "model": model})
+
+
+async def _write_regions(connection: Connection, table: Table, _origin: Origin) -> None:
+    for numbered in table.rows:
+        await connection.execute(_SQL["put_place"], numbered.row.model_dump())
 
 
 async def _write_users(connection: Connection, table: Table, origin: Origin) -> None:
@@ -248,6 +263,8 @@ _WRITERS: dict[str, Callable[[Connection, Table, Origin], Coroutine[Any, Any, No
     "parts": _write_parts,
     "models": _write_models,
     "faults": _write_faults,
+    "consumables": _write_consumables,
+    "regions": _write_regions,
     "users": _write_users,
     "devices": _write_devices,
     "bindings": _write_bindings,

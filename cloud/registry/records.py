@@ -62,6 +62,7 @@ Gtin = Annotated[str, AfterValidator(_gtin)]
 ByLanguage = Annotated[dict[Literal["en", "zh"], Text], Field(min_length=1)]
 Steps = Annotated[list[Text], _items("|")]
 StepsByLanguage = dict[Literal["en", "zh"], Steps]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Instant = Annotated[AwareDatetime | None, BeforeValidator(_empty_is_none)]
 
 
@@ -159,6 +160,32 @@ class FaultDefinition(Row):
     source: Text
 
 
+class Consumable(Row):
+    """A channel that says how much of something is left: its reading `when_new` and `when_spent`, in its own unit."""
+
+    by_language = ("name",)
+    models: Annotated[list[Name], _items(";"), Field(min_length=1)]
+    channel: Name
+    name: ByLanguage
+    when_new: Finite
+    when_spent: Finite
+
+    @model_validator(mode="after")
+    def _is_used_up(self) -> Self:
+        if self.when_new == self.when_spent:
+            raise ValueError("when_spent: expected another reading than when_new")
+        return self
+
+
+class Region(Row):
+    """Where a region of the users is, in degrees (WGS 84): the middle of a town or district, nothing finer."""
+
+    key = "region"
+    region: Name
+    latitude: Annotated[Finite, Field(ge=-90, le=90)]
+    longitude: Annotated[Finite, Field(ge=-180, le=180)]
+
+
 class User(Row):
     """A user by pseudonym; name, phone, e-mail and address are encrypted as they are read."""
 
@@ -223,10 +250,24 @@ KINDS: dict[str, type[Row]] = {
     "parts": Part,
     "models": Model,
     "faults": FaultDefinition,
+    "consumables": Consumable,
+    "regions": Region,
     "users": User,
     "devices": Device,
     "bindings": Binding,
 }
 """Kinds of files by the first word of their name, in the order in which they must be imported."""
 
-__all__ = ["KINDS", "Binding", "Device", "Family", "FaultDefinition", "Model", "Part", "Row", "User"]
+__all__ = [
+    "KINDS",
+    "Binding",
+    "Consumable",
+    "Device",
+    "Family",
+    "FaultDefinition",
+    "Model",
+    "Part",
+    "Region",
+    "Row",
+    "User",
+]

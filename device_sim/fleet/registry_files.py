@@ -1,4 +1,4 @@
-"""The fleet's registry as import files: users, devices with their products and gateways, bindings.
+"""The fleet's registry as import files: regions, users, devices with their products and gateways, bindings.
 
 Each file is a list of objects in JSON, of the kind that the first word of its name says. A few devices are left
 incomplete on purpose, as in life: no product scanned, no user bound, or a product whose GTIN no catalogue knows.
@@ -23,6 +23,13 @@ LACKS = ("product", "user", "model")
 UNKNOWN_GTIN = "0952999999999" + check_digit("0952999999999")
 
 
+REGIONS = (
+    ("north coast", 54.3, 9.0), ("harbour", 53.5, 10.0), ("lakes", 53.6, 12.6), ("heath", 52.8, 10.4),
+    ("river bend", 51.0, 7.0), ("old town", 51.1, 13.7), ("hills", 49.6, 11.2), ("foothills", 47.8, 10.6),
+)  # fmt: skip
+"""Name, latitude and longitude of each of the simulator's regions (weather, water pressure, hardness), made up."""
+
+
 def lacks(appliance: Appliance) -> str:
     """Which code a device lacks on purpose: product, user, model, or nothing (empty)."""
     if appliance.number % INCOMPLETE_EVERY != INCOMPLETE_EVERY - 1:
@@ -31,21 +38,26 @@ def lacks(appliance: Appliance) -> str:
 
 
 def write_registry(folder: Path, appliances: Sequence[Appliance], contacts: bool = False) -> list[Path]:
-    """Write users, devices and bindings of a fleet; returns the files.
+    """Write regions, users, devices and bindings of a fleet; returns the files.
 
     contacts: give each user a made-up name and an example.org address, so that outreach has somebody to write to
     (the import then needs the key for personal data).
     """
-    users = {appliance.user: _user(appliance.user, contacts) for appliance in appliances}
+    users = {appliance.user: _user(appliance, contacts) for appliance in appliances}
     return [
+        _write(
+            folder / "regions.fleet.json",
+            ({"region": name, "latitude": latitude, "longitude": longitude} for name, latitude, longitude in REGIONS),
+        ),
         _write(folder / "users.fleet.json", users.values()),
         _write(folder / "devices.fleet.json", (_device(appliance) for appliance in appliances)),
         _write(folder / "bindings.fleet.json", (_binding(one) for one in appliances if lacks(one) != "user")),
     ]
 
 
-def _user(user: str, contacts: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"user_id": user, "locale": "en", "time_zone": "UTC"}
+def _user(appliance: Appliance, contacts: bool) -> dict[str, Any]:
+    user, (region, _latitude, _longitude) = appliance.user, REGIONS[appliance.household.region]
+    row: dict[str, Any] = {"user_id": user, "locale": "en", "time_zone": "UTC", "region": region}
     if contacts:
         row |= {"name": f"Household {user.removeprefix('u-')[:4]}", "email": f"{user}@example.org"}
     return row

@@ -18,6 +18,7 @@ from .conftest import Connection
 
 ORIGIN = Origin("test", MasterKey(b"k" * 32))
 DEVICES = "device,gateway,product,produced_on,lot,fitted_since\n"
+CONSUMABLES = "models,channel,name_en,when_new,when_spent\n"
 BINDINGS = "user_id,device,since,until\n"
 
 
@@ -51,6 +52,11 @@ def _write(folder: Path, name: str, text: str) -> Path:
         ("users.json", "[" * 100_000, "expected JSON"),
         ("models.csv", "model,family,name,price_band,warranty_months,gtins\nM,f,n,dear,12,123\n", "column price_band"),
         ("faults.csv", "models,code,confirmation_rule\nM,E1,sometimes\n", "expected at_once, persists N min"),
+        ("regions.csv", "region,latitude,longitude\nhills,91,8\n", "regions.csv, row 2, column latitude: '91'"),
+        ("regions.csv", "region,latitude,longitude\nhills,48,nan\n", "row 2, column longitude: 'nan'"),
+        ("regions.csv", "region,latitude,longitude\nhills,48,\n", "row 2, column longitude: expected a value"),
+        ("regions.csv", "region,latitude,longitude\nhills,48,8\nhills,49,8\n", "stands in row 2 already"),
+        ("consumables.csv", CONSUMABLES + "WS-1,salt,Salt,5,5\n", "row 2, column when_spent: '5': expected another"),
         ("cats.csv", "a\n", "expected a name such as families"),
     ],
 )
@@ -206,3 +212,26 @@ async def test_an_import_leaves_what_a_customer_says_of_their_region(connection:
     await import_paths(connection, [_write(tmp_path, "users.csv", "user_id,region\nu1,south\nu2,south\n")], ORIGIN)
     cursor = await connection.execute("SELECT user_id, region FROM customer_profile ORDER BY user_id")
     assert await cursor.fetchall() == [("u1", ""), ("u2", "south")]
+
+
+async def test_places_and_consumables_are_imported_and_corrected(connection: Connection, tmp_path: Path) -> None:
+    async def known(query: str) -> list[tuple[object, ...]]:
+        return await (await connection.execute(query)).fetchall()
+
+    await import_catalogue(connection)
+    places = [
+        {"region": "hills", "latitude": 48.5, "longitude": 11},
+        {"region": "coast", "latitude": 54, "longitude": 9},
+    ]
+    await import_paths(connection, [_write(tmp_path, "regions.json", json.dumps(places))], ORIGIN)
+    await import_paths(
+        connection, [_write(tmp_path, "regions.csv", "region,latitude,longitude\nhills,48.6,11.0\n")], ORIGIN
+    )
+    assert await known("SELECT * FROM region ORDER BY region") == [("coast", 54.0, 9.0), ("hills", 48.6, 11.0)]
+    path = _write(tmp_path, "consumables.csv", CONSUMABLES + "WS-30;WS-31,saltLevel,Salt,100,5\n")
+    with pytest.raises(BadFile, match=r"consumables.csv, row 2, column models: 'WS-31': expected a model"):
+        await import_paths(connection, [path], ORIGIN)
+    await import_paths(
+        connection, [_write(tmp_path, "consumables.csv", CONSUMABLES + "WS-30,saltLevel,Salt,90,5\n")], ORIGIN
+    )
+    assert await known("SELECT model, channel, when_new, when_spent FROM consumable") == [("WS-30", "saltLevel", 90, 5)]

@@ -10,7 +10,8 @@ from cloud.registry.files import read
 from cloud.registry.importer import Origin, import_catalogue, import_paths
 from device_sim.fleet.demo import STORY, demo_fleet
 from device_sim.fleet.models import MODELS, check_digit
-from device_sim.fleet.registry_files import lacks, write_registry
+from device_sim.fleet.registry_files import REGIONS, lacks, write_registry
+from device_sim.physics import weather
 from device_sim.physics.catalogue import FAMILIES
 from tests.sim.worlds import START, world
 
@@ -66,10 +67,19 @@ def test_contacts_are_made_up_and_only_on_request(tmp_path: Path) -> None:
     fleet = world(30, 4).populate()
     write_registry(tmp_path, fleet)
     plain = json.loads((tmp_path / "users.fleet.json").read_text())
-    assert set(plain[0]) == {"user_id", "locale", "time_zone"}
+    assert set(plain[0]) == {"user_id", "locale", "time_zone", "region"}
     write_registry(tmp_path, fleet, contacts=True)
     reachable = json.loads((tmp_path / "users.fleet.json").read_text())
     assert reachable[0]["email"].endswith("@example.org")
+
+
+def test_every_home_is_in_a_region_that_has_a_place(tmp_path: Path) -> None:
+    assert len(REGIONS) == weather.REGIONS
+    write_registry(tmp_path, world(30, 60).populate())
+    users = json.loads((tmp_path / "users.fleet.json").read_text())
+    places = {numbered.row.region for numbered in read(tmp_path / "regions.fleet.json").rows}
+    assert {user["region"] for user in users} <= places
+    assert len({user["region"] for user in users}) > 1
 
 
 def test_the_demo_tells_its_story_the_same_each_time() -> None:

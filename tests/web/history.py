@@ -20,6 +20,8 @@ STATEMENTS = [
     "INSERT INTO customer_profile (user_id, household, region, tier, tags) SELECT user_id, user_id,"
     " (ARRAY['north', 'harbour', 'old town', 'hills'])[1 + length(user_id) % 2 + (right(user_id, 1) >= '5')::int * 2],"
     " CASE WHEN right(user_id, 1) = '7' THEN 'high' ELSE 'standard' END, '{{}}' FROM app_user",
+    "INSERT INTO region VALUES ('north', 54.3, 9.4), ('harbour', 53.5, 10.0), ('old town', 52.4, 9.7),"
+    " ('hills', 51.8, 10.6)",
     "INSERT INTO device (device, last_seen_at, firmware) SELECT 'home-' || lpad(i::text, 4, '0'), now(),"
     " (ARRAY['2.3.9', '2.4.0', '2.4.1'])[1 + i % 3] FROM generate_series(1, {devices}) AS i",
     "INSERT INTO registered_device SELECT device_no, now(), 'history' FROM device ON CONFLICT DO NOTHING",

@@ -207,6 +207,18 @@ SELECT model, code, coalesce((SELECT max(version) FROM ended), 0) + 1, tstzrange
 FROM differs, clock
 RETURNING version;
 
+-- name: put_consumable
+INSERT INTO consumable AS c (model, channel, name, when_new, when_spent)
+VALUES (%(model)s, %(channel)s, %(name)s, %(when_new)s, %(when_spent)s)
+ON CONFLICT (model, channel) DO UPDATE
+SET name = excluded.name, when_new = excluded.when_new, when_spent = excluded.when_spent
+WHERE (c.name, c.when_new, c.when_spent) IS DISTINCT FROM (excluded.name, excluded.when_new, excluded.when_spent);
+
+-- name: put_place
+INSERT INTO region AS r (region, latitude, longitude) VALUES (%(region)s, %(latitude)s, %(longitude)s)
+ON CONFLICT (region) DO UPDATE SET latitude = excluded.latitude, longitude = excluded.longitude
+WHERE (r.latitude, r.longitude) IS DISTINCT FROM (excluded.latitude, excluded.longitude);
+
 -- name: definition
 SELECT definition_no, model, code, version, meaning, severity::text AS severity, safety, stops, self_help,
     likely_parts, customer_words, confirmation_rule, source

@@ -46,6 +46,16 @@ WHERE device_no = %(device_no)s AND hour >= %(until)s - interval '14 days' AND h
 GROUP BY channel
 HAVING count(*) >= %(hours)s;
 
+-- name: consumables
+SELECT channel, name, when_new, when_spent FROM consumable WHERE model = %(model)s ORDER BY channel;
+
+-- name: consumable_levels
+SELECT channel, date_bin(%(step)s, hour, %(since)s) AS at, (sum(mean * readings) / sum(readings))::float8 AS mean
+FROM rollup_hour
+WHERE device_no = %(device_no)s AND hour >= %(since)s AND hour < %(until)s AND channel = ANY (%(channels)s)
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
 -- name: newest_sample
 SELECT started_at + (samples - 1) * period_ms * interval '1 millisecond' AS at
 FROM frame WHERE device_no = %(device_no)s ORDER BY started_at DESC LIMIT 1;
@@ -323,8 +333,9 @@ WITH span AS MATERIALIZED (
     LEFT JOIN product AS p ON %(by)s = 'lot' AND p.gtin = x.gtin AND p.serial = x.serial
     LEFT JOIN device AS d ON %(by)s = 'firmware' AND d.device_no = x.device_no
     LEFT JOIN binding AS b ON b.device_no = x.device_no AND upper_inf(b.known) AND upper_inf(b.valid)
-    LEFT JOIN customer_profile AS u ON %(by)s = 'region' AND u.user_id = b.user_id
-    WHERE upper_inf(x.known) AND upper_inf(x.valid)
+    LEFT JOIN customer_profile AS u
+        ON (%(by)s = 'region' OR %(region)s::text IS NOT NULL) AND u.user_id = b.user_id
+    WHERE upper_inf(x.known) AND upper_inf(x.valid) AND (%(region)s::text IS NULL OR u.region = %(region)s)
 )
 SELECT a.member, a.name, count(*) AS devices, coalesce(sum(h.recent), 0)::bigint AS faults,
     count(*) FILTER (WHERE h.recent > 0) AS affected, coalesce(sum(h.before), 0)::bigint AS faults_before,
@@ -336,6 +347,9 @@ GROUP BY a.member, a.name
 ORDER BY faults DESC, a.member
 LIMIT 2000;
 
+-- name: places
+SELECT region, latitude, longitude FROM region ORDER BY region LIMIT 5000;
+
 -- name: fleet_problems
 -- The faults of the last span by kind, with how many devices had each, and in the span before.
 WITH once AS (
@@ -344,6 +358,8 @@ WITH once AS (
     FROM fault_case AS c
     WHERE c.merged_into IS NULL AND c.occurred_at >= (SELECT desk_now()) - 2 * %(length)s::interval
         AND c.occurred_at < (SELECT desk_now())
+        AND (%(region)s::text IS NULL OR EXISTS (SELECT FROM binding AS b JOIN customer_profile AS u USING (user_id)
+            WHERE b.device_no = c.device_no AND upper_inf(b.known) AND upper_inf(b.valid) AND u.region = %(region)s))
     GROUP BY c.device_no, c.problem
 ), counted AS (
     SELECT problem, count(*) FILTER (WHERE recent) AS devices, count(*) FILTER (WHERE before) AS devices_before

@@ -12,8 +12,9 @@ from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.live import COLUMNS as FAULT_COLUMNS
 from cloud.web.console.live import chips, fault_row
 from cloud.web.console.parts import FaultTime, List, Row, box, card_title, facts, severity, text, time_cell
-from cloud.web.console.words import N_, ORDER, OUTCOME, _, percent, problem_name
-from cloud.web.reads import customers, devices, faults, predictions, series, service
+from cloud.web.console.words import N_, ORDER, OUTCOME, _, in_language, percent, problem_name
+from cloud.web.reads import consumables, customers, devices, faults, predictions, series, service
+from cloud.web.reads.consumables import Consumable
 from cloud.web.reads.devices import Device, DeviceRow
 from cloud.web.reads.faults import Fault, FaultFilter
 from cloud.web.reads.predictions import DeviceHealth
@@ -101,6 +102,7 @@ async def device_page(visit: Visit, code: str, span: str, case_no: int | None) -
     chosen = next((f for f in listed if f.case_no == case_no), None)
     health = await predictions.health(pool, device.device_no)
     visited = await service.visits(pool, device.device_no)
+    supplies = await _supplies(visit, device)
     owner = device.binding
     profile = await customers.profile(pool, owner.user_id) if owner else None
     since, until = _span(device, chosen, span if span in SPANS else "")
@@ -127,6 +129,8 @@ async def device_page(visit: Visit, code: str, span: str, case_no: int | None) -
             with box("fc-pair"):
                 if profile:
                     customer_card(visit, profile, f"device {code}")
+                if supplies:
+                    _consumables(supplies)
                 _condition(device, health)
                 _history(device)
                 _visits(visited)
@@ -226,6 +230,36 @@ def _visits(visited: Sequence[DeviceVisit]) -> None:
                             text(" " + _("ticket {n}").format(n=visit.ticket_no))
                     if visit.note:
                         text(visit.note, "", "div")
+
+
+async def _supplies(visit: Visit, device: Device) -> list[Consumable]:
+    if device.fitting is None or device.newest_sample_at is None:
+        return []
+    until = device.newest_sample_at + timedelta(hours=1)
+    return await consumables.read(visit.context.pool, device.device_no, device.fitting.model, until)
+
+
+def _consumables(found: Sequence[Consumable]) -> None:
+    with box("fc-card", "section"):
+        card_title(_("Consumables"))
+        with box("fc-supplies", "ul"):
+            for one in found:
+                with box(tag="li"):
+                    with box("fc-line"):
+                        text(in_language(one.name) or one.channel, "main")
+                        text(_("{share} left").format(share=percent(one.left)))
+                        text(lasts_words(one.days), "quiet")
+                    with box("bar").props('aria-hidden="true"'):
+                        box("low" if one.left < 0.15 else "", "i").style(f"width: {100 * one.left:.0f}%")
+
+
+def lasts_words(days: float | None) -> str:
+    """How long a consumable lasts, in words."""
+    if days is None:
+        return _("no use seen yet")
+    if days > 365:
+        return _("lasts more than a year")
+    return _("used up") if days < 0.5 else _("lasts about {n} days").format(n=round(days))
 
 
 def _condition(device: Device, health: DeviceHealth | None) -> None:

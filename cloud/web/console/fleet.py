@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import get_args
 from urllib.parse import urlencode
 
+from cloud.web.console.fleet_map import map_card
 from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.live import chips
 from cloud.web.console.parts import Cell, List, Row, banded, box, severity_cell, text, time_cell
@@ -132,49 +134,88 @@ def _found_row(found: Defective) -> Row:
     }
 
 
-async def fleet_page(visit: Visit, by: str, span: str, problem: str) -> None:
-    """Build the page. It is read anew when it is opened, not live: rates change by the day."""
-    chosen: By = by if by in get_args(By) else "model"  # type: ignore[assignment]
-    days = span if span in SPANS else SPAN
-    pool = visit.context.pool
-    kinds = (await fleet.problems(pool, int(days))).figures
-    problem = problem if any(k.problem == problem for k in kinds) else ""
-    counted = await fleet.members(pool, chosen, int(days), problem or None)
-    found = counted.figures
-    meaning = next((k.meaning for k in kinds if k.problem == problem), None)
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What of the fleet is shown: it lives in the URL. Empty: of every kind of fault, of every region."""
 
-    def at(**changed: str) -> str:
-        asked = {"by": chosen, "span": days, "problem": problem} | changed
+    by: By
+    span: str
+    problem: str = ""
+    region: str = ""
+
+    def at(self, **changed: str) -> str:
+        """The address of this page with something changed."""
+        asked = asdict(self) | changed
         return "/fleet?" + urlencode({name: value for name, value in asked.items() if value})
 
+
+async def fleet_page(visit: Visit, by: str, span: str, problem: str, region: str) -> None:
+    """Build the page. It is read anew when it is opened, not live: rates change by the day."""
+    pool = visit.context.pool
+    days = int(span) if span in SPANS else int(SPAN)
+    by_region = (await fleet.members(pool, "region", days)).figures if region or by == "region" else []
+    region = region if any(m.member == region for m in by_region) else ""
+    kinds = (await fleet.problems(pool, days, region or None)).figures
+    problem = problem if any(k.problem == problem for k in kinds) else ""
+    chosen = Chosen(by if by in get_args(By) else "model", str(days), problem, region)  # type: ignore[arg-type]
+    counted = await fleet.members(pool, chosen.by, days, problem or None, region or None)
+    meaning = next((k.meaning for k in kinds if k.problem == problem), None)
     async with framed(visit, "fleet", _("Fleet")) as frame:
         frame.head(_("Fleet"), _("How often which appliances have faults, how sure that is, and what is rising"))
-        with box("fc-filters"):
-            chips(chosen, {name: _(label) for name, label in BY.items()}, lambda value: at(by=value))
-            chips(days, {name: _(label) for name, label in SPANS.items()}, lambda value: at(span=value))
-        if problem:
-            with box("fc-line fc-only"):
-                text(_("Only this fault:"), "quiet")
-                text(problem_name(problem, meaning), "main")
-                with box(tag="a") as every:
-                    every._props["href"] = at(problem="")
-                    text(_("Show all faults"))
+        _filters(chosen, problem_name(problem, meaning))
         with box("fc-stack"):
-            rows = member_rows(found)
-            listing = List(_("Fault rates"), [COLUMNS[0] | {"label": BY[chosen]}, *COLUMNS[1:]], EMPTY)
-            listing.show(rows[:ROWS])
-            _notes(len(rows))
-            with box():
-                text(_("Lots, models and firmware found defective"), "fc fc-gap", "h2")
-                defects = List(_("Found defective"), FOUND_COLUMNS, NONE_FOUND)
-                defects.show([_found_row(d) for d in await fleet.defective(pool)])
-            with box():
-                text(_("Kinds of faults"), "fc fc-gap", "h2")
-                List(_("Kinds of faults"), PROBLEM_COLUMNS, NO_PROBLEMS).show(
-                    [_problem_row(k, at(problem=k.problem)) for k in kinds[:20]]
-                )
+            if chosen.by == "region" and not region:
+                map_card(counted.figures, await fleet.places(pool), lambda name: chosen.at(by="model", region=name))
+            _rates(chosen, counted.figures)
+            _defects(await fleet.defective(pool))
+            _kinds(chosen, kinds)
         counted_at(counted.at)
         follow(frame, lambda picture: None)
+
+
+def _filters(chosen: Chosen, problem: str) -> None:
+    with box("fc-filters"):
+        chips(chosen.by, {name: _(label) for name, label in BY.items()}, lambda value: chosen.at(by=value))
+        chips(chosen.span, {name: _(label) for name, label in SPANS.items()}, lambda value: chosen.at(span=value))
+    if chosen.problem:
+        _only(_("Only this fault:"), problem, chosen.at(problem=""), _("Show all faults"))
+    if chosen.region:
+        _only(_("Only this region:"), chosen.region, chosen.at(region=""), _("Show all regions"))
+
+
+def _only(words: str, name: str, target: str, every: str) -> None:
+    with box("fc-line fc-only"):
+        text(words, "quiet")
+        text(name, "main")
+        with box(tag="a") as link:
+            link._props["href"] = target
+            text(every)
+
+
+def _rates(chosen: Chosen, found: list[Member]) -> None:
+    rows = member_rows(found)
+    if chosen.by == "region" and not chosen.region:
+        for row, member in zip(rows, found, strict=True):
+            if member.member:
+                row["href"] = chosen.at(by="model", region=member.member)
+                row["cells"]["member"]["link"] = True
+    with box():
+        listing = List(_("Fault rates"), [COLUMNS[0] | {"label": BY[chosen.by]}, *COLUMNS[1:]], EMPTY)
+        listing.show(rows[:ROWS])
+        _notes(len(rows))
+
+
+def _defects(found: list[Defective]) -> None:
+    with box():
+        text(_("Lots, models and firmware found defective"), "fc fc-gap", "h2")
+        List(_("Found defective"), FOUND_COLUMNS, NONE_FOUND).show([_found_row(d) for d in found])
+
+
+def _kinds(chosen: Chosen, kinds: list[ProblemCount]) -> None:
+    with box():
+        text(_("Kinds of faults"), "fc fc-gap", "h2")
+        listing = List(_("Kinds of faults"), PROBLEM_COLUMNS, NO_PROBLEMS)
+        listing.show([_problem_row(k, chosen.at(problem=k.problem)) for k in kinds[:20]])
 
 
 def _notes(rows: int) -> None:

@@ -60,8 +60,8 @@ def mount(app: FastAPI, door: Door, metrics: Metrics) -> None:
             await _nothing(looks, "devices", _("There is no device {code}").format(code=code))
 
     @ui.page("/fleet")
-    async def fleet(request: Request, by: str = "", span: str = "", problem: str = "") -> None:
-        await fleet_page(visit(request), by, span, problem.replace("\0", ""))
+    async def fleet(request: Request, by: str = "", span: str = "", problem: str = "", region: str = "") -> None:
+        await fleet_page(visit(request), by, span, problem.replace("\0", ""), region.replace("\0", ""))
 
     @ui.page("/trust")
     async def trust(request: Request, span: str = "") -> None:

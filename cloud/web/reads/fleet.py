@@ -42,6 +42,14 @@ class Member(Shape):
         return rate(self.faults_before, self.years_before / YEARS)
 
 
+class Place(Shape):
+    """Where a region is, in degrees (WGS 84)."""
+
+    region: str
+    latitude: float
+    longitude: float
+
+
 class ProblemCount(Shape):
     """How many devices had a fault in the span, and in the span before it."""
 
@@ -75,23 +83,35 @@ async def defective(pool: Pool, limit: int = 50) -> list[Defective]:
     return await many(pool, Defective, "quality_findings", {"limit": limit})
 
 
-async def members(pool: Pool, by: By, days: int, problem: str | None = None) -> Kept[list[Member]]:
-    """The fleet by a property, most faults first; of one kind of fault, if it is named."""
+async def members(
+    pool: Pool, by: By, days: int, problem: str | None = None, region: str | None = None
+) -> Kept[list[Member]]:
+    """The fleet, or that of a region, by a property, most faults first; of one kind of fault, if it is named."""
 
     async def count() -> list[Member]:
-        asked = {"by": by, "length": timedelta(days=days), "problem": problem}
+        asked = {"by": by, "length": timedelta(days=days), "problem": problem, "region": region}
         return await many(pool, Member, "fleet_rates", asked)
 
-    return await kept(pool, f"fleet/{by}/{days}/{problem or ''}", list[Member], count)
+    return await kept(pool, f"fleet/{by}/{days}/{problem or ''}{_of(region)}", list[Member], count)
 
 
-async def problems(pool: Pool, days: int) -> Kept[list[ProblemCount]]:
-    """The kinds of faults, the most frequent first."""
+async def problems(pool: Pool, days: int, region: str | None = None) -> Kept[list[ProblemCount]]:
+    """The kinds of faults, of the fleet or of a region, the most frequent first."""
 
     async def count() -> list[ProblemCount]:
-        return await many(pool, ProblemCount, "fleet_problems", {"length": timedelta(days=days)})
+        asked = {"length": timedelta(days=days), "region": region}
+        return await many(pool, ProblemCount, "fleet_problems", asked)
 
-    return await kept(pool, f"problems/{days}", list[ProblemCount], count)
+    return await kept(pool, f"problems/{days}{_of(region)}", list[ProblemCount], count)
+
+
+def _of(region: str | None) -> str:
+    return "" if region is None else f"/of {region}"
+
+
+async def places(pool: Pool) -> list[Place]:
+    """Where regions are; those of which nobody has said it are left out."""
+    return await many(pool, Place, "places")
 
 
 def rising(found: Sequence[Member]) -> set[int]:
