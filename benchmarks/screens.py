@@ -21,7 +21,6 @@ import psycopg
 from cloud.db.migrate import migrate
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
-from cloud.desk.dispatch.settings import DispatchSettings
 from cloud.engines.postgres import PostgresServer
 from cloud.web.reads import (
     clocks,
@@ -156,10 +155,9 @@ def reads(pool: Pool) -> dict[str, Callable[[], Awaitable[object]]]:
 
 async def queue_clocks(pool: Pool) -> object:
     """The queue with its clocks."""
-    rules = DispatchSettings()
     shown = await tickets.in_order(pool, TicketFilter(), 200)
     now = (await devices.clocks(pool)).desk_at
-    return await clocks.running(pool, shown, {"contact": rules.contact_hours, "visit": rules.visit_hours}, now)
+    return await clocks.running(pool, shown, clocks.service_hours(), now)
 
 
 async def measure(url: str) -> float:

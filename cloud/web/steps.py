@@ -13,6 +13,7 @@ from cloud.desk import tickets
 from cloud.desk.dispatch import clocks
 from cloud.desk.errors import DeskError, NoSuchTicket, TicketChanged
 from cloud.desk.tickets import Connection, Finding
+from cloud.desk.triage.overrule import overrule
 from cloud.web.auth.changes import changing
 from cloud.web.auth.permissions import Permission
 from cloud.web.problems import Problem, conflict, not_found, unprocessable
@@ -71,6 +72,14 @@ async def resolve(pool: Pool, ticket_no: int, finding: Finding, actor: Actor) ->
     """Close with what was found: the detector's label."""
     async with _desk(pool, Permission.RESOLVE) as desk:
         await tickets.resolve(desk, ticket_no, actor.person, finding, version=actor.version)
+
+
+async def reopen(pool: Pool, ticket_no: int, reason: str, person: str) -> int:
+    """The rule refuted a fault, and a person knows better: another ticket, confirmed. Returns its number."""
+    if not reason.strip():
+        raise unprocessable("say why the fault is real")
+    async with _desk(pool, Permission.CONFIRM) as desk:
+        return await overrule(desk, ticket_no, person, "confirmed", reason.strip())
 
 
 async def stop_clock(pool: Pool, ticket_no: int, reason: Delay, lasts: timedelta | None, person: str) -> None:

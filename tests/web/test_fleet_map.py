@@ -50,16 +50,16 @@ def test_the_net_holds_every_place_in_the_drawings_proportions(where: list[Place
 
 def test_a_bubble_tells_its_rate_with_its_uncertainty_and_names_are_text() -> None:
     assert told(_member("hills")) == [
-        "hills", "4 devices", "100.0 faults per 100 appliance-years", "with 95 %: 20.8 to 320.8"
+        "hills", "devices: 4", "100.0 faults per 100 appliance-years", "with 95 %: 20.8 to 320.8"
     ]  # fmt: skip
     assert told(_member("hills", years=0.0))[-1].startswith("no rate")
     spots, _ = located(
         [_member("<b>{c}", devices=1), _member("hills")],
         [Place(region="<b>{c}", latitude=48, longitude=9), Place(region="hills", latitude=49, longitude=9)],
     )
-    large, small = options(spots, "few", "many")["series"][0]["data"]
+    large, small = options(spots)["series"][0]["data"]
     assert large["symbolSize"] == 2 * small["symbolSize"], "twice as wide: four times as many"
-    assert small["tooltip"]["formatter"].startswith("&lt;b&gt;&#123;c}<br>1 devices")
+    assert small["tooltip"]["formatter"].startswith("&lt;b&gt;&#123;c}<br>devices: 1")
 
 
 @pytest.fixture

@@ -469,7 +469,7 @@ LEFT JOIN visit_slot AS s ON s.work_order_no = w.work_order_no AND s.state = 'bo
 WHERE w.work_order_no = %(work_order_no)s;
 
 -- name: sla_pauses
-SELECT ticket_no, lower(span) AS since, upper(span) AS until FROM sla_pause
+SELECT ticket_no, lower(span) AS since, upper(span) AS until, reason FROM sla_pause
 WHERE ticket_no = ANY (%(tickets)s) ORDER BY ticket_no, lower(span);
 
 -- name: sla_pause_now

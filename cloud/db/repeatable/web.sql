@@ -18,7 +18,8 @@ CREATE VIEW shown_ticket AS
 SELECT t.ticket_no, d.device, t.problem, t.state, t.severity::text AS severity, t.safety, t.probability,
     t.expected_value::float8 AS expected_value, t.user_id, t.gtin, t.serial, t.model, m.name AS model_name, m.family,
     f.meaning, t.detected_at, t.raised_at, t.confirmed_at, t.contacted_at, t.scheduled_for, t.noticed_at,
-    t.failed_at, t.closed_at, t.closing_reason, t.version, q.place, q.today, q.sentence AS place_reason
+    t.failed_at, t.closed_at, t.closing_reason, t.version, q.place, q.today, q.sentence AS place_reason,
+    q.probability::float8 AS place_probability, q.value::float8 AS place_value
 FROM ticket AS t
 JOIN device AS d USING (device_no)
 JOIN model AS m ON m.model = t.model

@@ -9,7 +9,6 @@ from typing import get_args
 from nicegui import ui
 
 from cloud.db.pool import Pool
-from cloud.desk.dispatch.settings import DispatchSettings
 from cloud.web import steps
 from cloud.web.console.dialogs import end, form
 from cloud.web.console.frame import Visit
@@ -37,9 +36,7 @@ async def read(pool: Pool, ticket: Ticket) -> Standing | None:
     if ticket.state not in OPEN:
         return None
     now = (await devices.clocks(pool)).desk_at
-    rules = DispatchSettings()
-    allowances: clocks.Allowances = {"contact": rules.contact_hours, "visit": rules.visit_hours}
-    running = (await clocks.running(pool, [ticket], allowances, now)).get(ticket.ticket_no)
+    running = (await clocks.running(pool, [ticket], clocks.service_hours(), now)).get(ticket.ticket_no)
     if running is None:
         return None
     return Standing(clock_cell(running), await clocks.pause_now(pool, ticket.ticket_no))
@@ -53,8 +50,6 @@ def clock_card(visit: Visit, ticket_no: int, standing: Standing | None) -> None:
         card_title(_("Service clock"), str(standing.cell.get("under", "")))
         with box("fc-line"):
             text(str(standing.cell["text"]), str(standing.cell.get("css", "")))
-            if standing.pause:
-                text(PAUSE[standing.pause.reason])
         pause = standing.pause
         if pause:
             with box("quiet"):

@@ -12,7 +12,7 @@ from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.live import COLUMNS as FAULT_COLUMNS
 from cloud.web.console.live import chips, fault_row
 from cloud.web.console.parts import FaultTime, List, Row, box, card_title, facts, severity, text, time_cell
-from cloud.web.console.words import N_, ORDER, OUTCOME, _, in_language, percent, problem_name
+from cloud.web.console.words import BAND, N_, ORDER, OUTCOME, _, in_language, percent, problem_name
 from cloud.web.reads import consumables, customers, devices, faults, predictions, series, service
 from cloud.web.reads.consumables import Consumable
 from cloud.web.reads.devices import Device, DeviceRow
@@ -126,7 +126,7 @@ async def device_page(visit: Visit, code: str, span: str, case_no: int | None) -
                     {"title": _("No faults so far"), "text": ""},
                 )
                 listing.show([fault_row(fault) for fault in listed])
-            with box("fc-pair"):
+            with box("fc-pair many"):
                 if profile:
                     customer_card(visit, profile, f"device {code}")
                 if supplies:
@@ -182,7 +182,9 @@ def _product_words(device: Device) -> list[str]:
         return [_("not fitted into a product")]
     made = _("made {date}").format(date=fitting.produced_on) if fitting.produced_on else ""
     lot = _("lot {lot}").format(lot=fitting.lot) if fitting.lot else ""
-    return [w for w in (fitting.model_name or _("model unknown"), fitting.price_band or "", made, lot) if w]
+    return [
+        w for w in (fitting.model_name or _("model unknown"), BAND.get(fitting.price_band or "", ""), made, lot) if w
+    ]
 
 
 def _history(device: Device) -> None:

@@ -46,11 +46,11 @@ def extent(places: Sequence[Place]) -> tuple[float, float, float, float]:
     return middle_x - wide, middle_x + wide, middle_y - half, middle_y + half
 
 
-def options(spots: Sequence[Spot], few: str, many: str) -> dict[str, Any]:
-    """ECharts options; `few` and `many` are the words at the ends of the colours' scale."""
+def options(spots: Sequence[Spot]) -> dict[str, Any]:
+    """ECharts options; the colours' scale ends at the highest rate there is."""
     west, east, south, north = extent([place for _member, place in spots])
     largest = max(m.devices for m, _place in spots)
-    rates = [m.rate.value for m, _place in spots if m.rate]
+    worst = max((m.rate.value for m, _place in spots if m.rate), default=0.0) or 1.0
     return {
         "animation": False,
         "textStyle": FONT,
@@ -62,13 +62,13 @@ def options(spots: Sequence[Spot], few: str, many: str) -> dict[str, Any]:
             "type": "continuous",
             "dimension": 2,
             "min": 0,
-            "max": max(rates, default=0.0) or 1.0,
+            "max": worst,
             "orient": "horizontal",
             "left": 8,
             "bottom": 2,
             "itemWidth": 10,
             "itemHeight": 120,
-            "text": [many, few],
+            "text": [figure(worst, 0 if worst >= 10 else 1), "0"],
             "textStyle": FONT,
             "inRange": {"color": list(CALM_TO_BAD)},
             "outOfRange": {"color": LABEL},
@@ -98,7 +98,7 @@ def _bubble(member: Member, place: Place, largest: int) -> dict[str, Any]:
 
 def told(member: Member) -> list[str]:
     """What a bubble says: the region, its devices, its rate and how sure that is."""
-    lines = [member.member or _("not known"), _("{n} devices").format(n=figure(member.devices))]
+    lines = [member.member or _("not known"), _("devices: {n}").format(n=figure(member.devices))]
     rate = member.rate
     if rate is None:
         return [*lines, _("no rate: nobody has had an appliance for long enough")]
@@ -144,7 +144,7 @@ def _draw(spots: Sequence[Spot], target: Callable[[str], str]) -> None:
     words = _("Map of {n} regions; the table below says the same").format(n=len(spots))
     with box("fc-map").props('role="img"') as frame:
         frame._props["aria-label"] = words
-        ui.echart(options(spots, _("few"), _("many")), on_point_click=follow_bubble, renderer="svg")
+        ui.echart(options(spots), on_point_click=follow_bubble, renderer="svg")
 
 
 def _unplaced(rest: Sequence[Member], target: Callable[[str], str]) -> None:
@@ -159,6 +159,6 @@ def _unplaced(rest: Sequence[Member], target: Callable[[str], str]) -> None:
                             text(member.member)
                     else:
                         text(_("region not known"))
-                    text(" · " + _("{n} devices").format(n=figure(member.devices)), "quiet")
+                    text(" · " + _("devices: {n}").format(n=figure(member.devices)), "quiet")
         if len(rest) > 12:
             text(_("and {n} more, in the table").format(n=figure(len(rest) - 12)), "quiet", "p")

@@ -13,7 +13,18 @@ from cloud.web.board import Picture
 from cloud.web.console import shelf
 from cloud.web.console.frame import Frame, Visit, follow, framed
 from cloud.web.console.parts import Cell, List, Row, box, severity_cell, text, time_cell
-from cloud.web.console.words import N_, SEVERITY, STATE, _, figure, in_language, missing_words, percent, problem_name
+from cloud.web.console.words import (
+    N_,
+    SEVERITY,
+    STATE,
+    WITHHELD,
+    _,
+    figure,
+    in_language,
+    missing_words,
+    percent,
+    problem_name,
+)
 from cloud.web.problems import Problem
 from cloud.web.reads.faults import Fault
 from cloud.web.reads.service import Incident
@@ -94,7 +105,7 @@ def _next_cell(fault: Fault) -> Cell:
     if fault.missing:
         return {"text": _("Waiting"), "css": "tag warn", "under": missing_words(fault.missing)}
     if fault.withheld:
-        return {"text": _("No ticket"), "css": "tag", "under": fault.withheld.replace("_", " ")}
+        return {"text": _("No ticket"), "css": "tag", "under": WITHHELD.get(fault.withheld, fault.withheld)}
     return {"text": "–", "css": "quiet"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cloud.web.console.charts import GRID, LABEL, LINE, MARK
+from cloud.web.console.charts import GRID, LABEL, LINE
 from cloud.web.reads.trust import Lead, Tenth
 
 EDGES_H = (0, 1, 3, 6, 12, 24, 48, 96, 168, 336)  # of the histogram's bars, in hours; the last is open
@@ -65,7 +65,7 @@ def calibration(tenths: Sequence[Tenth], stated: str, found: str) -> dict[str, A
     spans = [[[round(t.stated, 4), t.came_true.low], [round(t.stated, 4), t.came_true.high]] for t in tenths]
     quiet = {"type": "line", "symbol": "none", "silent": True, "tooltip": {"show": False}}
     whiskers = [quiet | {"data": span, "lineStyle": {"color": LINE, "width": 2, "opacity": 0.5}} for span in spans]
-    perfect = quiet | {"data": [[0, 0], [1, 1]], "lineStyle": {"color": MARK, "type": "dashed", "width": 1.2}}
+    perfect = quiet | {"data": [[0, 0], [1, 1]], "lineStyle": {"color": LABEL, "type": "dashed", "width": 1.2}}
     dots = {
         "type": "scatter",
         "data": points,

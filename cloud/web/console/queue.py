@@ -9,18 +9,29 @@ from typing import Any
 from urllib.parse import urlencode
 
 from cloud.db.pool import Pool
-from cloud.desk.dispatch.settings import DispatchSettings
-from cloud.desk.dispatch.sla import Clock
 from cloud.web import cursors
 from cloud.web.board import Picture
 from cloud.web.console import bulk_steps
 from cloud.web.console.frame import Visit, follow, framed
 from cloud.web.console.live import LEVELS, chips
 from cloud.web.console.parts import Cell, List, Row, box, severity_cell, text, time_cell
-from cloud.web.console.words import N_, SAFETY, SEVERITY, STATE, _, duration, figure, in_language, percent, problem_name
+from cloud.web.console.words import (
+    CLOCK,
+    N_,
+    PAUSE,
+    SAFETY,
+    SEVERITY,
+    STATE,
+    _,
+    duration,
+    figure,
+    in_language,
+    percent,
+    problem_name,
+)
 from cloud.web.cursors import K
 from cloud.web.reads import clocks, tickets
-from cloud.web.reads.clocks import Allowances
+from cloud.web.reads.clocks import Running, service_hours
 from cloud.web.reads.tickets import OPEN, Ticket, TicketFilter
 
 ROWS = 100
@@ -44,7 +55,6 @@ LINES = {
     "contacted": N_("Called: an answer or a time is awaited"),
     "scheduled": N_("A visit is agreed"),
 }
-CLOCK = {"contact": N_("to the call"), "visit": N_("to the end of the visit")}
 EMPTY = {
     "title": N_("No open tickets"),
     "text": N_("A ticket opens by itself when a fault has all four codes. "),
@@ -59,7 +69,7 @@ EMPTY_FILTERED = {
 }
 
 
-def ticket_row(ticket: Ticket, clock: Clock | None = None) -> Row:
+def ticket_row(ticket: Ticket, running: Running | None = None) -> Row:
     """One ticket as a row, with the sentence that explains its place."""
     under = SAFETY.get(ticket.safety, ticket.safety)
     problem: Cell = {"text": problem_name(ticket.problem, ticket.meaning), "link": True, "under": under}
@@ -74,10 +84,10 @@ def ticket_row(ticket: Ticket, clock: Clock | None = None) -> Row:
             "severity": severity_cell(ticket.severity),
             "problem": problem,
             "appliance": {"text": ticket.model_name, "under": ticket.device},
-            "probability": _probability(ticket.probability),
-            "worth": {"text": figure(ticket.expected_value)},
+            "probability": _probability(ticket),
+            "worth": {"text": figure(ticket.expected_value if ticket.place_value is None else ticket.place_value)},
             "state": {"text": STATE[ticket.state], "css": css},
-            "clock": clock_cell(clock),
+            "clock": clock_cell(running),
             "since": time_cell(ticket.detected_at),
         },
         "why": _why(ticket),
@@ -120,23 +130,28 @@ def _part(ticket: Ticket, before: str) -> str:
     return "today" if ticket.today else "beyond"
 
 
-def _probability(share: float) -> Cell:
-    if share >= 1:
-        return {"text": _("reported"), "css": "quiet nowrap"}
-    return {"kind": "share", "text": percent(share), "percent": round(share * 100)}
+def _probability(ticket: Ticket) -> Cell:
+    """That the fault is real, as the order of the day has it; without a place, as it was reported or predicted."""
+    reported = _("reported") if ticket.probability >= 1 else ""
+    share = ticket.place_probability
+    if share is None:
+        if reported:
+            return {"text": reported, "css": "quiet nowrap"}
+        share = ticket.probability
+    return {"kind": "share", "text": percent(share), "percent": round(share * 100), "under": reported}
 
 
-def clock_cell(clock: Clock | None) -> Cell:
-    """What is left of a service clock."""
-    if clock is None:
+def clock_cell(running: Running | None) -> Cell:
+    """What is left of a service clock, or why it is paused."""
+    if running is None:
         return {"text": "–", "css": "quiet nothing"}
-    name = _(CLOCK[clock.name])
+    clock = running.clock
     if clock.paused:
-        return {"text": _("paused"), "css": "tag", "under": name}
+        return {"text": _("paused"), "css": "tag", "under": PAUSE.get(running.because, running.because)}
     left = (clock.allowance - clock.elapsed).total_seconds()
     css = {None: "tag good", "warning": "tag warn"}.get(clock.level, "tag bad")
     words = _("{t} left") if left >= 0 else _("{t} over")
-    return {"text": words.format(t=duration(abs(left))), "css": css, "under": name}
+    return {"text": words.format(t=duration(abs(left))), "css": css, "under": CLOCK[clock.name]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +169,12 @@ class Filters:
         kept = {name: value for name, value in asked.items() if value}
         return "/queue" + (f"?{urlencode(kept)}" if kept else "")
 
-    def keeps(self, ticket: Ticket, clock: Clock | None) -> bool:
+    def keeps(self, ticket: Ticket, running: Running | None) -> bool:
         """Whether a ticket is shown."""
         return (
             (not self.state or ticket.state == self.state)
             and (not self.severity or ticket.severity == self.severity)
-            and (not self.late or (clock is not None and clock.level in ("breach", "critical")))
+            and (not self.late or (running is not None and running.clock.level in ("breach", "critical")))
         )
 
 
@@ -168,9 +183,7 @@ async def queue_page(visit: Visit, state: str, severity: str, late: bool, after:
     chosen = Filters(
         state if state in (*OPEN, *CLOSED) else "", severity if severity in LEVELS else "", late and state not in CLOSED
     )
-    rules = DispatchSettings()
-    allowances: Allowances = {"contact": rules.contact_hours, "visit": rules.visit_hours}
-    pool = visit.context.pool
+    allowances, pool = service_hours(), visit.context.pool
     async with framed(visit, "queue", _("Queue")) as frame:
         frame.head(_("Queue"), _("Whom to call first: what a call is worth, within the calls and visits of today"))
         _filters(chosen)

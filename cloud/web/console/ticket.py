@@ -18,6 +18,7 @@ from cloud.web.console.parts import FaultTime, box, card_title, facts, severity,
 from cloud.web.console.reasons import sentences, verdict_sentences
 from cloud.web.console.words import (
     ANSWER,
+    BAND,
     GENTLE,
     OUTCOME,
     PURPOSE,
@@ -256,7 +257,7 @@ def _four_codes(ticket: TicketDetail) -> None:
             _code(_("Device"), ticket.device, "", f"/devices/{ticket.device}")
             made = _("made {date}").format(date=ticket.produced_on) if ticket.produced_on else ""
             lot = _("lot {lot}").format(lot=ticket.lot) if ticket.lot else ""
-            words = ", ".join(w for w in (ticket.model_name, ticket.price_band, made, lot) if w)
+            words = ", ".join(w for w in (ticket.model_name, BAND.get(ticket.price_band, ""), made, lot) if w)
             _code(_("Product"), f"{ticket.gtin} · {ticket.serial}", words)
             version = (
                 _("dictionary version {n}").format(n=ticket.definition_version) if ticket.definition_version else ""

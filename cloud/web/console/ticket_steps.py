@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from nicegui import ui
 
 from cloud.desk.tickets import Finding, Outcome
+from cloud.desk.triage.overrule import REFUTED
 from cloud.web import steps
 from cloud.web.console.dialogs import Act, end, form
 from cloud.web.console.frame import Visit
-from cloud.web.console.parts import box, card_title
+from cloud.web.console.parts import box, card_title, text
 from cloud.web.console.words import OUTCOME, _, in_language
 from cloud.web.problems import Problem
 from cloud.web.reads import tickets
@@ -19,8 +20,10 @@ from cloud.web.steps import Actor
 
 
 def next_step_card(visit: Visit, found: TicketFile) -> None:
-    """What can be done now, the likeliest first; nothing for a closed ticket."""
+    """What can be done now, the likeliest first; a closed ticket leaves nothing, unless the rule alone refuted it."""
     state = found.ticket.state
+    if state == "dismissed" and found.ticket.closing_reason == REFUTED:
+        _overrule_card(visit, found)
     if state in ("resolved", "dismissed"):
         return
     with box("fc-card", "section"):
@@ -37,6 +40,14 @@ def next_step_card(visit: Visit, found: TicketFile) -> None:
             if state == "scheduled":
                 _button(_("Visit fell through, call again"), lambda: _step(visit, found, "contacted"))
             _button(_("Dismiss …"), lambda: _dismiss(visit, found))
+
+
+def _overrule_card(visit: Visit, found: TicketFile) -> None:
+    with box("fc-card", "section"):
+        card_title(_("Next step"))
+        text(_("The rule refuted this fault and nobody was called. If you know better, say so."), "quiet", "p")
+        with box("fc-actions"):
+            _button(_("The fault is real …"), lambda: _overrule(visit, found))
 
 
 def _button(words: str, act: Act, *, first: bool = False) -> None:
@@ -66,6 +77,19 @@ async def _dismiss(visit: Visit, found: TicketFile) -> None:
             await steps.dismiss(visit.context.pool, number, str(reason.value or ""), _actor(visit, found))
 
         end(dialog, _("Dismiss"), act)
+
+
+async def _overrule(visit: Visit, found: TicketFile) -> None:
+    dialog, card = form(_("The fault is real"))
+    with card:
+        reason = ui.input(_("Why?"), placeholder=_("What you heard, saw or know")).props("outlined autofocus")
+
+        async def act() -> None:
+            number = found.ticket.ticket_no
+            new = await steps.reopen(visit.context.pool, number, str(reason.value or ""), visit.operator)
+            ui.navigate.to(f"/tickets/{new}")
+
+        end(dialog, _("Open a new ticket"), act)
 
 
 async def _schedule(visit: Visit, found: TicketFile) -> None:

@@ -117,6 +117,17 @@ ANSWER = Phrases(
         "call_me": N_("wants a call"),
     }
 )
+CLOCK = Phrases({"contact": N_("for the call"), "visit": N_("for the visit")})
+WITHHELD = Phrases(
+    {
+        "over": N_("over before a ticket was raised"),
+        "stale": N_("not heard of for long"),
+        "unbound": N_("nobody has the device now"),
+        "storm": N_("part of a storm"),
+        "former_owner": N_("happened to a former owner"),
+    }
+)
+BAND = Phrases({"economy": N_("economy"), "middle": N_("middle"), "premium": N_("premium")})
 MISSING = Phrases(
     {
         "device": N_("device not registered"),

@@ -52,10 +52,11 @@ async def answer(request: Request, token: str) -> Response:
         if said.action == "visit":  # planned now, or a round under way waited for: the next tap chooses the time
             await hold_round(connection, parts.dispatch)
             choices = await _choices(guest, connection, opened)
-        elif said.action == "accept":
+        elif said.action == "accept" and opened.ticket_no is not None:
             taken = [w for w in await windows(connection, opened.ticket_no) if w.state == "booked"]
             booked = guest.words.window(taken[0].starts_at, taken[0].ends_at, _zone(opened.time_zone)) if taken else ""
-        nowhere = await products.lacks_address(connection, [opened.ticket_no])
+        tickets = [] if opened.ticket_no is None else [opened.ticket_no]
+        nowhere = await products.lacks_address(connection, tickets)
     return guest.show(
         "answered.html", action=said.action, opened=opened, choices=choices, booked=booked, lacks_address=nowhere
     )

@@ -31,6 +31,8 @@ class Ticket(Shape):
     place: int | None = Field(description="Priority: the place in the order of the day, while it waits for a call.")
     today: bool | None = Field(description="Whether that place is within the calls and visits of the day.")
     place_reason: Texts | None = Field(description="Why it stands there, by language.")
+    place_probability: float | None = Field(description="That the fault is real, by verdict and findings too.")
+    place_value: float | None = Field(description="What a call is worth with that probability.")
     turn: float = Field(default=0.0, exclude=True)
     user_id: str = Field(description="User code, pseudonymous.")
     gtin: str = Field(description="Product code: GTIN-14, with `serial`.")
