@@ -171,6 +171,7 @@ def _run(home: Path, scenario: Scenario, watch: Watch, *, headless: bool, port: 
         console_port=port if port and can_listen(port) else free_port(),
         environment={
             "FIRSTCALL_DESK_CLOCK": "event",
+            "FIRSTCALL_TRIAGE_QUEUE_S": "1",
             "FIRSTCALL_DETECT_LATENESS_S": f"{scenario.lateness_s:.0f}",
             "FIRSTCALL_DETECT_TICK_S": f"{scenario.tick_s:.0f}",
         },

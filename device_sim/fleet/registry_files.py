@@ -24,8 +24,8 @@ UNKNOWN_GTIN = "0952999999999" + check_digit("0952999999999")
 
 
 REGIONS = (
-    ("north coast", 54.3, 9.0), ("harbour", 53.5, 10.0), ("lakes", 53.6, 12.6), ("heath", 52.8, 10.4),
-    ("river bend", 51.0, 7.0), ("old town", 51.1, 13.7), ("hills", 49.6, 11.2), ("foothills", 47.8, 10.6),
+    ("north coast", 54.7, 8.9), ("harbour", 53.5, 10.0), ("lakes", 53.6, 13.2), ("heath", 52.3, 8.4),
+    ("river bend", 50.9, 6.9), ("old town", 51.1, 13.6), ("hills", 50.2, 10.4), ("foothills", 47.8, 11.2),
 )  # fmt: skip
 """Name, latitude and longitude of each of the simulator's regions (weather, water pressure, hardness), made up."""
 

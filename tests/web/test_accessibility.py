@@ -23,7 +23,7 @@ Connection = AsyncConnection[Any]
 AXE = "axe-core@4.10.3"
 SCREENS = (
     "/", "/?show=shelved", "/queue", "/tickets/2", "/devices", "/devices/fridge-0107", "/fleet?by=lot",
-    "/my-day?engineer=lena", "/trust", "/ingest",
+    "/fleet?by=region", "/my-day?engineer=lena", "/trust", "/ingest",
 )  # fmt: skip
 LOOKS = ((1440, "light", "en"), (390, "dark", "zh"))
 

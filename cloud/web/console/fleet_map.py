@@ -20,9 +20,9 @@ from cloud.web.console.words import _, figure
 from cloud.web.reads.fleet import Member, Place
 
 ASPECT = 1.6  # width by height of the drawing, as in console.css
-MARGIN = 1.3  # of the net around the outermost regions
+MARGIN = 1.6  # of the net around the outermost regions
 LEAST_DEGREES = 0.4  # half the height of the net around a single place
-WIDEST_PX, NARROWEST_PX = 46.0, 10.0
+WIDEST_PX, NARROWEST_PX = 40.0, 10.0
 CALM_TO_BAD = ("#7fb0be", "#d9a441", "#cc4a3e")
 Spot = tuple[Member, Place]
 
@@ -54,10 +54,10 @@ def options(spots: Sequence[Spot]) -> dict[str, Any]:
     return {
         "animation": False,
         "textStyle": FONT,
-        "grid": {"left": 8, "right": 8, "top": 8, "bottom": 40},
+        "grid": {"left": 8, "right": 8, "top": 8, "bottom": 58},
         "tooltip": {"trigger": "item", "confine": True},
-        "xAxis": _degrees(west, east),
-        "yAxis": _degrees(south, north),
+        "xAxis": _degrees(west, east, inside=False),
+        "yAxis": _degrees(south, north, inside=True),
         "visualMap": {
             "type": "continuous",
             "dimension": 2,
@@ -107,7 +107,7 @@ def told(member: Member) -> list[str]:
     return [*lines, _("with 95 %: {span}").format(span=span)]
 
 
-def _degrees(low: float, high: float) -> dict[str, Any]:
+def _degrees(low: float, high: float, *, inside: bool) -> dict[str, Any]:
     return {
         "type": "value",
         "min": low,
@@ -115,7 +115,7 @@ def _degrees(low: float, high: float) -> dict[str, Any]:
         "splitNumber": 6,
         "axisLine": {"show": False},
         "axisTick": {"show": False},
-        "axisLabel": {"inside": True, "color": LABEL, "fontSize": 10, "formatter": "{value}°", "opacity": 0.8,
+        "axisLabel": {"inside": inside, "color": LABEL, "fontSize": 10, "formatter": "{value}°", "opacity": 0.8,
                       "showMinLabel": False, "showMaxLabel": False},
         "splitLine": {"lineStyle": {"color": GRID}},
     }  # fmt: skip

@@ -127,7 +127,7 @@ WITHHELD = Phrases(
         "former_owner": N_("happened to a former owner"),
     }
 )
-BAND = Phrases({"economy": N_("economy"), "middle": N_("middle"), "premium": N_("premium")})
+BAND = Phrases({"economy": N_("economy"), "middle": N_("mid-price"), "premium": N_("premium")})
 MISSING = Phrases(
     {
         "device": N_("device not registered"),
@@ -175,8 +175,8 @@ def percent(share: float) -> str:
 
 
 def figure(number: float, digits: int = 0) -> str:
-    """A number with thin spaces between thousands."""
-    return f"{number:,.{digits}f}".replace(",", "\u202f")
+    """A number with thin spaces between thousands and a minus that is one."""
+    return f"{number:,.{digits}f}".replace(",", "\u202f").replace("-", "\u2212")
 
 
 def size(octets: int) -> str:

@@ -1,4 +1,4 @@
-// Times in the reader's own zone, and the clock that tells what "now" is. No other logic lives here.
+// Times in the reader's own zone, the clock that tells what "now" is, and what a page does by itself. No other logic.
 (() => {
   "use strict";
   let offset = 0; // what the desk holds for now, minus this machine's clock, in ms
@@ -68,6 +68,12 @@
     if (!chosen) return;
     document.cookie = `${chosen.dataset.cookie}; path=/; max-age=31536000; samesite=lax`;
     location.reload();
+  });
+  addEventListener("load", () => { // on a phone the filters are a strip: show the one that is chosen
+    for (const chosen of document.querySelectorAll(".fc-chips a[aria-current]")) {
+      const strip = chosen.parentElement, at = chosen.getBoundingClientRect(), around = strip.getBoundingClientRect();
+      strip.scrollLeft += at.left + at.width / 2 - around.left - around.width / 2;
+    }
   });
   customElements.define("fc-time", Time);
   customElements.define("fc-clock", Clock);
