@@ -56,6 +56,7 @@ def engine_settings(**changes: Any) -> EngineSettings:
     held: dict[str, Any] = {
         "false_call_budget": BUDGET / 1000.0 / MONTHS_A_YEAR,
         "refractory_s": Habits().quiet_days * DAY_S,
+        "confirmed_quiet_s": 60 * DAY_S,  # the truth is open loop: what was confirmed goes on, and is known
         "random_check_share": RANDOM_CHECKS,
     }
     return EngineSettings(**(held | changes))

@@ -48,6 +48,7 @@ from cloud.detection.records import (
 from cloud.detection.settings import EngineSettings
 
 TICKET_SCORE = 0.5
+WATCHED_S = 7 * 86400.0  # a device that has been silent for longer is not watched
 
 
 class Engine:
@@ -197,7 +198,7 @@ class Engine:
     def _watched(self, family: Family, rows: Ints, at: Floats) -> None:
         if self.budget:
             gaps = at - np.maximum(family.last_at[rows], family.first_at[rows])
-            self.budget.watched(float(np.minimum(gaps, 86400.0).sum()))
+            self.budget.watched(float(np.minimum(gaps, WATCHED_S).sum()))
         family.last_at[rows] = at
 
     def _judgements(

@@ -382,6 +382,7 @@ class Family:
         """A ticket was right, though the device had not failed yet."""
         self.taught = True
         self.conjunctions.confirmed(self.names[row], at, kind, weight)
+        self.quiet_until[row] = max(self.quiet_until[row], at + self.settings.confirmed_quiet_s)
         self.suspicions.judged(row, True, weight)
         self.supervised.right(row, at, kind, weight)
 

@@ -22,6 +22,9 @@ class EngineSettings(BaseModel):
     ticket_probability: float = Field(0.5, gt=0, lt=1, description="a ticket is worth its cost above this")
     refractory_s: float = Field(86400.0, ge=0, description="at most one new ticket a device within this time")
     repair_quiet_s: float = Field(86400.0, ge=0, description="after a failure or repair no ticket for this long")
+    confirmed_quiet_s: float = Field(
+        86400.0, ge=0, description="after a visit has confirmed a fault no ticket for this long: it is being repaired"
+    )
     false_call_budget: float | None = Field(
         None, gt=0, description="false calls a device-month that may not be exceeded; None: costs alone decide"
     )
