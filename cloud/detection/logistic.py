@@ -6,7 +6,8 @@ by Newton's method::
 
     g = X' w (y - p) - L (m' - m),   H = L + X' diag(w p (1 - p)) X,   m' <- m' + H^-1 g,   L <- H
 
-A prediction integrates over the posterior by MacKay's (1992) approximation, p = logistic(m'x / sqrt(1 + pi v / 8))
+A step that would move the log odds of an outcome by more than ``STRIDE`` is shortened to that: far from the mode
+Newton's method leaps beyond it.  A prediction integrates over the posterior by MacKay's (1992) approximation, p = logistic(m'x / sqrt(1 + pi v / 8))
 with v = x' L^-1 x: what little is known of pulls towards one half, and the intercept's prior keeps the unknown
 improbable.  Before each batch the precision forgets a share, towards the prior's.
 """
@@ -18,7 +19,7 @@ import numpy as np
 from cloud.detection.records import Bools, Floats
 
 BOUND = 30.0
-STEPS = 6
+STEPS, STRIDE = 25, 3.0
 
 
 class BayesianLogistic:
@@ -72,8 +73,9 @@ class BayesianLogistic:
             hessian = self.precision + (x * (weights * p * (1.0 - p))[:, None]).T @ x
             gradient = x.T @ (weights * (came_true - p)) - self.precision @ (mode - start)
             step = np.linalg.solve(hessian, gradient)
-            mode += step
-            if np.abs(step).max() < 1e-3:
+            stride = float(np.abs(x @ step).max(initial=0.0))
+            mode += step * min(1.0, STRIDE / max(stride, 1e-12))
+            if stride < 1e-2:
                 break
         self.mean, self.precision = mode, hessian
         self.covariance = np.linalg.inv(hessian)

@@ -23,6 +23,7 @@ from benchmarks.simulator.figures import (
     figures,
     incidence,
     median_lead,
+    within,
     within_budget,
 )
 from benchmarks.simulator.people import Habits, People
@@ -32,7 +33,7 @@ from device_sim.failure.life import Life, Span
 from device_sim.failure.modes import Episode, FailureMode
 from device_sim.fleet.population import Appliance, World, with_life
 from device_sim.fleet.records import BulkFleet
-from device_sim.people.money import FAMILY_COSTS, Balance, Call
+from device_sim.people.money import FAMILY_COSTS, Balance, Call, balance
 
 DAY = 86400.0
 START = 1_767_225_600.0
@@ -304,3 +305,35 @@ def test_the_documents_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     example = text.split("```python\n")[1].split("```")[0]
     exec(compile(example, "open-benchmark.md", "exec"), {})
     assert "called_before_noticed" in capsys.readouterr().out
+
+
+def test_what_happens_in_a_silence_is_told_when_it_ends() -> None:
+    span = Span(START, START + 60 * DAY)
+    world = World(5, span, 400, failure_scale=20.0, wifi_a_year=500.0)
+    appliances = world.populate()
+    told: dict[tuple[int, str, bool], list[float]] = {}
+    for day in BulkFleet(world, appliances, 21_600.0).days():
+        for change in day.codes:
+            assert not appliances[change.device].silent_at(change.at)
+            told.setdefault((change.device, change.code, change.raised), []).append(change.at)
+    late = 0
+    for number, appliance in enumerate(appliances):
+        for report in appliance.life.reports():
+            at = appliance.heard_at(report.raised_at)
+            if report.raised_at in span and at in span:
+                assert at in told[number, report.code, True]
+                late += at > report.raised_at
+    assert late, "no code fell into a silence: the test shows nothing"
+
+
+def test_a_part_of_a_course_has_its_own_failures_and_knows_earlier_calls_for_them() -> None:
+    span = Span(START, START + 200 * DAY)
+    appliances = World(3, span, 300, failure_scale=10.0).populate()
+    rng = np.random.default_rng(1)
+    calls = [Call(int(rng.integers(300)), float(START + rng.uniform(0, 200) * DAY)) for _ in range(600)]
+    halves = [Span(span.start, START + 100 * DAY), Span(START + 100 * DAY, span.end)]
+    whole = balance(appliances, calls, 1.0)
+    parts = [balance(*within(appliances, calls, half), 1.0) for half in halves]
+    assert sum(part.failures for part in parts) == whole.failures
+    assert sum(part.false_calls for part in parts) == whole.false_calls
+    assert parts[1].called_before_noticed > 0
