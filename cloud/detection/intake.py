@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cloud.detection.records import DeviceEvent, Floats, RecordBlock
+from cloud.detection.columns import DeviceColumn
+from cloud.detection.records import DeviceEvent, Floats, Ints, RecordBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,7 @@ class Intake:
 
     def add(self, frames: Iterable[StoredFrame], events: Iterable[tuple[DeviceEvent, float]] = ()) -> None:
         """Take what was committed, in any order; an event comes with the time of its receipt, epoch s."""
-        for frame in frames:
-            self._take(frame)
+        self._take(list(frames))
         for event, received_at in events:
             number = math.floor(event.at / self.tick)
             if self._is_late(number):
@@ -116,17 +116,31 @@ class Intake:
             heapq.heappush(self._due, number)
         return self._held[number]
 
-    def _take(self, frame: StoredFrame) -> None:
-        times = frame.times
+    def _take(self, frames: list[StoredFrame]) -> None:
+        """Cut all frames into pieces where a tick ends, and hold the pieces with their ticks."""
+        frames = [frame for frame in frames if len(frame.values)]
+        if not frames:
+            return
+        owners, within = _counted([len(frame.values) for frame in frames])
+        times = _times_of(frames, owners, within)
         numbers = np.floor(times / self.tick).astype(np.int64)
-        starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist()]
-        for start, end in zip(starts, [*starts[1:], len(numbers)], strict=True):
-            number = int(numbers[start])
-            if self._is_late(number):
-                self.late[frame.device] += end - start
-                continue
-            self._hold(number).pieces.append((frame, slice(start, end)))
-            self.newest = max(self.newest, min(float(times[end - 1]), frame.received_at))
+        cuts = np.flatnonzero((owners[1:] != owners[:-1]) | (numbers[1:] != numbers[:-1]))
+        firsts, lasts = np.concatenate([[0], cuts + 1]), np.append(cuts, len(times) - 1)
+        whose, starts, ends = owners[firsts].tolist(), within[firsts].tolist(), (within[lasts] + 1).tolist()
+        in_time = np.ones(len(firsts), np.bool_)
+        tick, pieces = None, []
+        for piece, number in enumerate(numbers[firsts].tolist()):
+            frame, rows = frames[whose[piece]], slice(starts[piece], ends[piece])
+            if number != tick:
+                if self._is_late(number):
+                    in_time[piece] = False
+                    self.late[frame.device] += rows.stop - rows.start
+                    continue
+                tick, pieces = number, self._hold(number).pieces
+            pieces.append((frame, rows))
+        if in_time.any():
+            received = np.array([frame.received_at for frame in frames])[owners[lasts]]
+            self.newest = max(self.newest, float(np.minimum(times[lasts], received)[in_time].max()))
 
     def _release(self, bound: int) -> Iterator[Tick]:
         while self._due and self._due[0] < bound:
@@ -138,8 +152,8 @@ class Intake:
     def blocks(self, tick: Tick) -> Iterator[RecordBlock]:
         """A complete tick's rows in canonical order, a block for each cohort and channel list; take each tick once."""
         groups: dict[tuple[str, tuple[str, ...]], list[Piece]] = {}
-        for frame, rows in sorted(tick.pieces, key=_canonical):
-            groups.setdefault((self.cohorts.get(frame.device, ""), frame.channels), []).append((frame, rows))
+        for piece in sorted(tick.pieces, key=_canonical):
+            groups.setdefault((self.cohorts.get(piece[0].device, ""), piece[0].channels), []).append(piece)
         events = sorted(tick.events)
         if events and not groups:
             yield RecordBlock((), np.zeros(0), (), np.zeros((0, 0)), events)
@@ -150,19 +164,13 @@ class Intake:
     def _block(
         self, cohort: str, channels: tuple[str, ...], pieces: list[Piece], events: list[DeviceEvent]
     ) -> RecordBlock:
-        times = np.concatenate([frame.times[rows] for frame, rows in pieces])
+        frames = [frame for frame, _ in pieces]
+        owners, within = _counted([rows.stop - rows.start for _, rows in pieces])
+        times = _times_of(frames, owners, within + np.array([rows.start for _, rows in pieces])[owners])
         values = np.concatenate([self._stand_in(frame, rows) for frame, rows in pieces])
-        owners = np.repeat(np.arange(len(pieces)), [rows.stop - rows.start for _, rows in pieces])
         order = np.argsort(times, kind="stable")
-        names = [frame.device for frame, _ in pieces]
-        return RecordBlock(
-            [names[owner] for owner in owners[order].tolist()],
-            times[order],
-            channels,
-            values[order],
-            events,
-            cohort,
-        )
+        devices = DeviceColumn.of([frame.device for frame in frames])
+        return RecordBlock(devices.taken(owners[order]), times[order], channels, values[order], events, cohort)
 
     def _stand_in(self, frame: StoredFrame, rows: slice) -> Floats:
         """The piece's readings; where the sampler kept still within its deadband, the reading that stands."""
@@ -185,6 +193,21 @@ class Intake:
         standing.values, standing.until = filled[-1], until[-1]
         filled[times[:, None] > until] = np.nan
         return filled
+
+
+def _counted(lengths: list[int]) -> tuple[Ints, Ints]:
+    """For pieces of these lengths, one after the other: the piece that each row belongs to, and its place there."""
+    counts = np.array(lengths, np.int64)
+    owners = np.repeat(np.arange(len(counts)), counts)
+    return owners, np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
+
+
+def _times_of(frames: list[StoredFrame], owners: Ints, within: Ints) -> Floats:
+    """Event time, epoch s, of the samples at places ``within`` of the frames numbered ``owners``."""
+    started = np.array([frame.started_at for frame in frames])
+    periods = np.array([frame.period for frame in frames])
+    times: Floats = started[owners] + periods[owners] * within
+    return times
 
 
 def _canonical(piece: Piece) -> tuple[str, float, int, int, int]:
