@@ -10,8 +10,9 @@ is neither well nor ill. Its alarms are kept as they are, and the silence is a s
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -78,10 +79,15 @@ class AlarmMachine:
             found[device] = (*found.get(device, ()), problem)
         return found
 
-    def seen(self, devices: Iterable[str], at: float) -> Iterator[Transition]:
+    def seen(self, devices: Collection[str], at: float) -> Iterator[Transition]:
         """These devices gave samples, the last of them at `at`."""
+        last = self._last
         for device in devices:
-            self._last[device] = max(at, self._last.get(device, at))
+            if last.get(device, -math.inf) < at:
+                last[device] = at
+        if self._silent.isdisjoint(devices):
+            return
+        for device in devices:
             if device in self._silent:
                 self._silent.discard(device)
                 yield Transition(device, at, Change.DATA_BACK)

@@ -25,16 +25,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from cloud.detection import checkpoint
+from cloud.detection.columns import looked_up
 from cloud.detection.decision import FalseCallBudget, checked_at_random
 from cloud.detection.family import Family
 from cloud.detection.judgement import Judgement, Judgements, no_judgements
-from cloud.detection.reasons import judgement_of
+from cloud.detection.reasons import fitness_of, judgement_of, problem_of
 from cloud.detection.records import (
+    Bools,
     ChannelRoles,
     DeviceEvent,
     EventKind,
@@ -82,8 +85,8 @@ class Engine:
         if home is None:
             home = self._family(block.channels, roles)
         out = _Columns(n)
-        for family, picked in self._by_family(block, home):
-            self._rounds(family, block, roles, picked, out)
+        for family, picked, rows in self._by_family(block, home):
+            self._rounds(family, block, roles, picked, rows, out)
         return self._judgements(block.devices, block.times, out.score, out.probability, out.raised)
 
     def _family(self, channels: tuple[str, ...], roles: ChannelRoles) -> Family:
@@ -97,7 +100,10 @@ class Engine:
         self._by_layout[channels] = family
         return family
 
-    def _by_family(self, block: RecordBlock, home: Family) -> list[tuple[Family, Ints]]:
+    def _by_family(self, block: RecordBlock, home: Family) -> list[tuple[Family, Ints, Ints]]:
+        """The block's rows by the family that their devices live in: family, places in the block, rows there."""
+        with suppress(KeyError):  # nearly always all are known and live here
+            return [(home, np.arange(len(block.devices)), looked_up(block.devices, home.rows))]
         homes = self._home
         strangers: dict[int, list[int]] = {}
         for i, device in enumerate(block.devices):
@@ -107,12 +113,14 @@ class Engine:
             elif lives is not home:
                 self._count_unread(lives, home)
                 strangers.setdefault(self.families.index(lives), []).append(i)
-        if not strangers:
-            return [(home, np.arange(len(block.devices)))]
         away = {i for rows in strangers.values() for i in rows}
-        at_home = np.array([i for i in range(len(block.devices)) if i not in away], np.int64)
-        parts = [(home, at_home)] if len(at_home) else []
-        return parts + [(self.families[f], np.array(rows, np.int64)) for f, rows in sorted(strangers.items())]
+        at_home = [i for i in range(len(block.devices)) if i not in away]
+        parts = [(home, at_home)] if at_home else []
+        parts += [(self.families[f], rows) for f, rows in sorted(strangers.items())]
+        return [
+            (family, np.array(picked, np.int64), looked_up([block.devices[i] for i in picked], family.rows))
+            for family, picked in parts
+        ]
 
     def _count_unread(self, lives: Family, sent: Family) -> None:
         """A device keeps the channels that it began with; what it sends beyond them is counted."""
@@ -131,9 +139,10 @@ class Engine:
         for event in self._orphans.pop(device, ()):
             self._happened(event)
 
-    def _rounds(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, out: _Columns) -> None:
+    def _rounds(  # noqa: PLR0917 - what is judged, and where to
+        self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, rows: Ints, out: _Columns
+    ) -> None:
         devices = block.devices
-        rows = np.array([family.rows[devices[i]] for i in picked], np.int64)
         whole = len(picked) == len(devices)
         times, taken = (block.times, block.values) if whole else (block.times[picked], block.values[picked])
         values = _columns_of(taken, self._where(family.channels, roles.telemetry, block.channels))
@@ -217,7 +226,11 @@ class Engine:
             row = family.rows[devices[i]]
             return judgement_of(family, row, float(times[i]), float(scores[i]), False)
 
-        return Judgements(devices, times, scores, probabilities, tickets, raised, describe)
+        def problem(i: int) -> str:
+            family = self._home[devices[i]]
+            return problem_of(family, family.rows[devices[i]], float(times[i]), float(scores[i]))
+
+        return Judgements(devices, times, scores, probabilities, tickets, raised, describe, problem)
 
     def wake(self, at: float) -> Judgements:
         """Judge at event time ``at`` the devices of which a fault code stands, whether or not they send anything: a
@@ -287,6 +300,16 @@ class Engine:
             return None
         row = family.rows[device]
         return judgement_of(family, row, at, float(family.score[row]), False)
+
+    def fitness(self, devices: Sequence[str]) -> tuple[Floats, Bools]:
+        """Completeness of each of these known devices now, and whether it could be judged: what :meth:`view` says
+        of them, without the reasons, which are dear."""
+        completeness, judgeable = np.zeros(len(devices)), np.zeros(len(devices), np.bool_)
+        for family in self.families:
+            here = [i for i, device in enumerate(devices) if self._home[device] is family]
+            rows = np.array([family.rows[devices[i]] for i in here], np.int64)
+            completeness[here], judgeable[here] = fitness_of(family, rows)
+        return completeness, judgeable
 
     # -- state ---------------------------------------------------------------------------------------
     def checkpoint(self) -> bytes:

@@ -95,6 +95,7 @@ class Judgements(Sequence[Judgement]):
         tickets: Bools,
         raised: dict[int, Judgement],
         describe: Callable[[int], Judgement],
+        problem: Callable[[int], str],
     ) -> None:
         self.devices = devices
         self.times = times
@@ -103,6 +104,7 @@ class Judgements(Sequence[Judgement]):
         self.tickets = tickets
         self._raised = raised
         self._describe = describe
+        self._problem = problem
 
     def __len__(self) -> int:
         return len(self.devices)
@@ -117,6 +119,11 @@ class Judgements(Sequence[Judgement]):
     def __iter__(self) -> Iterator[Judgement]:
         return (self[i] for i in range(len(self)))
 
+    def problem(self, row: int) -> str:
+        """The problem that ``self[row]`` names, without the reasons, which are dear."""
+        found = self._raised.get(row)
+        return found.problem if found is not None else self._problem(row)
+
     def raised(self) -> list[Judgement]:
         """Judgements that call for a ticket, in row order."""
         return [self._raised[i] for i in sorted(self._raised)]
@@ -126,7 +133,7 @@ def no_judgements() -> Judgements:
     """The answer to an empty block."""
     empty = np.zeros(0)
 
-    def nothing(row: int) -> Judgement:
+    def nothing(row: int) -> Any:
         raise IndexError(row)
 
-    return Judgements((), empty, empty, empty, np.zeros(0, np.bool_), {}, nothing)
+    return Judgements((), empty, empty, empty, np.zeros(0, np.bool_), {}, nothing, nothing)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cloud.detection.alarms import AlarmMachine, AlarmSettings, Change, Transition
+from cloud.detection.columns import DeviceColumn
 from cloud.detection.engine import Engine
 from cloud.detection.intake import Intake, StoredFrame, Tick
 from cloud.detection.judgement import Judgement, Judgements
@@ -127,7 +128,7 @@ class Pipeline:
             for block in _with_events(self.intake.blocks(tick), replaced):
                 run.decisions.extend(self._judge(block))
                 run.samples += len(block.devices)
-                run.touched.update(block.devices)
+                run.touched.update(DeviceColumn.of(block.devices).names)
             now = (tick.number + 1) * self.intake.tick
             run.decisions.extend(self._alarms(self.engine.wake(now)))
             for transition in self.alarms.advance(now):
@@ -156,39 +157,48 @@ class Pipeline:
         judgements = self.engine.observe(block)
         if not len(block.devices):
             return
+        devices = DeviceColumn.of(block.devices)
         newest = float(block.times[-1])
-        for transition in self.alarms.seen(dict.fromkeys(block.devices), newest):
+        for transition in self.alarms.seen(devices.names, newest):
             self._mark_silent(transition)
             yield Decision(transition)
         yield from self._alarms(judgements)
-        for device, row in {device: i for i, device in enumerate(block.devices)}.items():
-            known = self.latest.get(device)
-            if known is None or block.times[row] - known.at >= HEALTH_EVERY:
-                self._remember(judgements, row)
+        self._remember(judgements, devices)
 
     def _alarms(self, judgements: Judgements) -> Iterator[Decision]:
+        if not len(judgements):
+            return
+        devices = DeviceColumn.of(judgements.devices)
         watched = self.alarms.watched()
-        rows = set(np.flatnonzero(judgements.scores >= self.alarms.settings.raise_score).tolist())
+        concerned = judgements.scores >= self.alarms.settings.raise_score
         if watched:
-            rows.update(i for i, device in enumerate(judgements.devices) if device in watched)
-        for row in sorted(rows):
-            yield from self._alarm(judgements, row, watched.get(judgements.devices[row], ()))
+            concerned |= np.array([name in watched for name in devices.names])[devices.place]
+        for row in np.flatnonzero(concerned).tolist():
+            yield from self._alarm(judgements, row, watched.get(devices[row], ()))
 
     def _alarm(self, judgements: Judgements, row: int, problems: Iterable[str]) -> Iterator[Decision]:
-        judgement = judgements[row]
-        score = float(judgements.scores[row])
+        device, at, score = judgements.devices[row], float(judgements.times[row]), float(judgements.scores[row])
         called_for = bool(judgements.tickets[row])
         low = score < self.alarms.settings.clear_score
         concerned = set(problems) if low else set()
-        for problem in sorted(concerned | {judgement.problem}):
-            steps = self.alarms.step(judgement.device, problem, judgement.at, score, called_for)
-            yield from (Decision(transition, judgement) for transition in steps)
+        for problem in sorted(concerned | {judgements.problem(row)}):
+            for transition in self.alarms.step(device, problem, at, score, called_for):
+                yield Decision(transition, judgements[row])
 
-    def _remember(self, judgements: Judgements, row: int) -> None:
-        judgement = judgements[row]
-        self.latest[judgement.device] = Latest(
-            judgement.at, judgement.score, judgement.probability, judgement.completeness, judgement.judgeable
-        )
+    def _remember(self, judgements: Judgements, devices: DeviceColumn) -> None:
+        due: dict[str, int] = {}
+        last = devices.last_rows()
+        for device, row, at in zip(devices.names, last, judgements.times[last].tolist(), strict=True):
+            known = self.latest.get(device)
+            if known is None or at - known.at >= HEALTH_EVERY:
+                due[device] = row
+        if not due:
+            return
+        columns = [judgements.times, judgements.scores, judgements.probabilities]
+        figures = [column[list(due.values())].tolist() for column in columns]
+        completeness, judgeable = self.engine.fitness(list(due))
+        for device, *latest in zip(due, *figures, completeness.tolist(), judgeable.tolist(), strict=True):
+            self.latest[device] = Latest(*latest)
 
     def _mark_silent(self, transition: Transition) -> None:
         latest = self.latest.get(transition.device)

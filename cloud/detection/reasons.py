@@ -6,6 +6,7 @@ import numpy as np
 
 from cloud.detection.family import Family
 from cloud.detection.judgement import ANOMALY, ChannelReason, Judgement, Reason
+from cloud.detection.records import Bools, Floats, Ints
 
 NAMED = 3  # channels named at most
 NAMED_FROM = 0.1  # score below which no fault is named
@@ -13,22 +14,31 @@ NAMED_FROM = 0.1  # score below which no fault is named
 
 def judgement_of(family: Family, row: int, at: float, score: float, ticket: bool) -> Judgement:
     """The judgement of one device as the family sees it now."""
-    completeness = float(family.sensors.completeness(slice(row, row + 1))[0])
-    problem = (family.kind_of(row, at) if score >= NAMED_FROM else "") or ANOMALY
-    judgeable = bool(family.bank.seen[row] >= family.settings.young_samples) and completeness > 0.25
+    completeness, judgeable = fitness_of(family, slice(row, row + 1))
     return Judgement(
         device=family.names[row],
         at=at,
-        problem=problem,
+        problem=problem_of(family, row, at, score),
         score=score,
         probability=score,
         horizon_s=family.settings.horizon_s,
         ticket=ticket,
-        judgeable=judgeable,
-        completeness=completeness,
+        judgeable=bool(judgeable[0]),
+        completeness=float(completeness[0]),
         time_left=family.time_left(row, at),
         reason=reason_of(family, row, at),
     )
+
+
+def problem_of(family: Family, row: int, at: float, score: float) -> str:
+    """The fault that speaks, where one can be named; else an anomaly."""
+    return (family.kind_of(row, at) if score >= NAMED_FROM else "") or ANOMALY
+
+
+def fitness_of(family: Family, rows: Ints | slice) -> tuple[Floats, Bools]:
+    """Completeness of these rows, and whether a fault could have been seen."""
+    completeness = family.sensors.completeness(rows)
+    return completeness, (family.bank.seen[rows] >= family.settings.young_samples) & (completeness > 0.25)
 
 
 def reason_of(family: Family, row: int, at: float) -> Reason:

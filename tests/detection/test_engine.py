@@ -1,9 +1,12 @@
 """The engine through its public interface: a step in one channel is called, a quiet device is not."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from cloud.detection.engine import Engine
-from cloud.detection.records import RecordBlock
+from cloud.detection.records import DeviceEvent, EventKind, Outcome, RecordBlock, Verdict
+from tests.detection.fleets import noise_block
 
 
 def test_a_step_is_called_and_quiet_is_not():
@@ -18,3 +21,24 @@ def test_a_step_is_called_and_quiet_is_not():
     assert called
     assert {device for device, _ in called} == {"broken"}
     assert min(t for _, t in called) in range(301, 306)
+
+
+def test_problem_and_fitness_are_those_of_the_judgement():
+    engine, problems = Engine(), set()
+    for k in range(200):
+        block = noise_block(k, devices=5)
+        at = float(block.times[0])
+        if k > 5:
+            block.values[2:4] = np.nan
+        if k % 20 == 0:
+            block = replace(block, events=[DeviceEvent(at, "d1", EventKind.CODE_RAISED, "E1")])
+        found = engine.observe(block)
+        if k % 20 == 8:
+            engine.learn(Outcome("d1", at, at, Verdict.FAULT_CONFIRMED, "pump"))
+        completeness, judgeable = engine.fitness(list(found.devices))
+        assert [found.problem(i) for i in range(5)] == [j.problem for j in found]
+        assert completeness.tolist() == [j.completeness for j in found]
+        assert judgeable.tolist() == [j.judgeable for j in found]
+        problems.update(found.problem(i) for i in range(5))
+    assert judgeable.tolist() == [True, True, False, False, True]
+    assert problems == {"anomaly", "pump"}
