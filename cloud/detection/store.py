@@ -7,14 +7,18 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
+import structlog
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from cloud.db import queries
 from cloud.detection.alarms import Change
+from cloud.detection.checkpoint import CheckpointError
 from cloud.detection.engine import Engine
 from cloud.detection.pipeline import CohortNote, Decision, Lesson, Pipeline, Run, Taken
 from cloud.detection.tail import Connection, Cursor
+
+log = structlog.get_logger(__name__)
 
 CHUNK_BYTES = 16 * 1024 * 1024
 
@@ -69,7 +73,10 @@ async def write_checkpoint(connection: Connection, detector: str, pipeline: Pipe
 
 
 async def read_checkpoint(connection: Connection, detector: str, fresh: Pipeline) -> tuple[Pipeline, Cursor] | None:
-    """The state that was kept last, or None. `fresh` lends its settings: those of today hold."""
+    """The state that was kept last, or None. `fresh` lends its settings: those of today hold.
+
+    A checkpoint that this version cannot take up counts as none: what is stored is then judged from its beginning.
+    """
     sql = queries.load("detection")
     head: Any = await (await connection.execute(sql["checkpoint_head"], {"detector": detector})).fetchone()
     if head is None:
@@ -78,7 +85,11 @@ async def read_checkpoint(connection: Connection, detector: str, fresh: Pipeline
     rows: list[Any] = await (await connection.execute(sql["checkpoint_chunks"], {"detector": detector})).fetchall()
     if len(rows) != chunks:
         raise RuntimeError(f"the checkpoint of detector {detector!r} has {len(rows)} of its {chunks} chunks")
-    return _thaw(zlib.decompress(b"".join(body for (body,) in rows)), fresh), Cursor(xid, batch_no)
+    try:
+        return _thaw(zlib.decompress(b"".join(body for (body,) in rows)), fresh), Cursor(xid, batch_no)
+    except CheckpointError as error:
+        log.warning("checkpoint_refused", detector=detector, reason=str(error))
+        return None
 
 
 async def stored_decisions(connection: Connection, detector: str) -> list[tuple[str, str, float, float | None, float]]:

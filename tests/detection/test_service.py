@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from pydantic import SecretStr
 
 from cloud.db.settings import DatabaseSettings
+from cloud.detection import checkpoint
 from cloud.detection.replay import ReplayResult, replay
 from cloud.detection.service import Detector, DetectSettings, run
 from cloud.detection.store import stored_decisions, write_checkpoint
@@ -88,6 +89,25 @@ async def test_order_of_arrival_and_restarts_change_nothing(database: str, store
             await drain(detector, connection)
             if place % 11 == 0:
                 await write_checkpoint(connection, SETTINGS.detector, detector.pipeline, detector.cursor)
+    again = await replayed(database)
+    assert again.live
+    assert again.same
+
+
+async def test_a_checkpoint_of_another_version_is_put_aside_and_all_is_judged_anew(
+    database: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for batch in history(store):
+        store.commit(batch)
+    async with await connect(database) as connection:
+        detector = await Detector.resume(connection, SETTINGS)
+        await drain(detector, connection)
+        await write_checkpoint(connection, SETTINGS.detector, detector.pipeline, detector.cursor)
+        assert (await Detector.resume(connection, SETTINGS)).cursor == detector.cursor
+        monkeypatch.setattr(checkpoint, "VERSION", checkpoint.VERSION + 1)
+        anew = await Detector.resume(connection, SETTINGS)
+        await drain(anew, connection)
+    assert anew.counters.samples == detector.counters.samples > 0
     again = await replayed(database)
     assert again.live
     assert again.same
