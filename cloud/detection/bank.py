@@ -30,7 +30,7 @@ FLOOR = 0.05
 @dataclass(slots=True)
 class BankReading:
     """What the bank found for ``n`` rows: standardised readings ``z`` (n, C), smoothed ``smooth``
-    (n, S, C), ``g`` (n, S) and ``surprise`` (n,), and which rows are ``young``."""
+    (S, n, C), ``g`` (S, n) and ``surprise`` (n,), and which rows are ``young``."""
 
     z: Floats
     smooth: Floats
@@ -46,13 +46,14 @@ class ChannelBank:
     samples until a device has a baseline of its own.  ``memory``: samples over which a baseline forgets.
     """
 
-    DEVICE_ARRAYS = ("count", "mean", "var", "smooth", "calm", "q_mean", "q_var", "seen")
+    DEVICE_ARRAYS = ("count", "mean", "var", "calm", "seen")
+    SCALE_ARRAYS = ("smooth", "q_mean", "q_var")  # the scale comes first: one scale's values lie side by side
 
     def __init__(self, width: int, spans: tuple[int, ...], gate: float, young: int, memory: int) -> None:
         scales = len(spans)
         self.width, self.spans, self.gate, self.young_samples, self.memory = width, spans, gate, young, memory
         alpha = np.array([2.0 / (s + 1.0) for s in spans])
-        self.alpha = alpha[:, None]
+        self.alpha = alpha[:, None, None]
         self.white = alpha / (2.0 - alpha)  # variance of e_s when readings are independent
         self.capacity = 0
         self.has_priors = False
@@ -60,10 +61,10 @@ class ChannelBank:
         self.count = np.zeros((0, width))
         self.mean = np.zeros((0, width))
         self.var = np.zeros((0, width))
-        self.smooth = np.zeros((0, scales, width))
-        self.calm = np.zeros((0, 1))  # samples that went into q_mean, q_var
-        self.q_mean = np.zeros((0, scales))
-        self.q_var = np.zeros((0, scales))
+        self.smooth = np.zeros((scales, 0, width))
+        self.calm = np.zeros(0)  # samples that went into q_mean, q_var
+        self.q_mean = np.zeros((scales, 0))
+        self.q_var = np.zeros((scales, 0))
         self.seen = np.zeros(0)
         self.scatter = np.zeros((scales, width, width))
         self.weight = 0.0
@@ -71,7 +72,7 @@ class ChannelBank:
         self.spread = np.sqrt(self.white)[:, None] * np.ones((scales, width))  # sd of e_s, normal
         self.inflation = 1.0  # how many readings make one independent reading
         self.invert_at = 6.0
-        self.family_q = np.zeros((2, scales))
+        self.family_q = np.zeros((2, scales, 1))  # mean and variance of q over the family
         self.family_q[1] = 1.0
         self.family_n = 0.0
         self.cohort_mean = np.zeros((1, width))
@@ -86,6 +87,10 @@ class ChannelBank:
         for name in self.DEVICE_ARRAYS:
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]))]))
+        for name in self.SCALE_ARRAYS:
+            old = getattr(self, name)
+            room = np.zeros((len(self.spans), more, *old.shape[2:]))
+            setattr(self, name, np.concatenate([old, room], axis=1))
         self.capacity += more
 
     def add_cohorts(self, cohorts: int) -> None:
@@ -99,30 +104,42 @@ class ChannelBank:
         """The device's baseline starts afresh: after a repair, or when it has changed for good."""
         for name in self.DEVICE_ARRAYS:
             getattr(self, name)[row] = 0.0
+        for name in self.SCALE_ARRAYS:
+            getattr(self, name)[:, row] = 0.0
 
     def settle(self, row: int) -> None:
         """The device is as it was: its smoothed readings start again at normal."""
-        self.smooth[row] = 0.0
+        self.smooth[:, row] = 0.0
 
     def observe(self, rows: Rows, values: Floats, seen: Bools, cohort: Ints | int) -> BankReading:
         """One sample of each of the devices ``rows`` (distinct).  ``values`` (n, C) are finite where
         ``seen``; ``cohort`` says which line of the cohort arrays each row belongs to."""
         count, mean, var = self.count[rows], self.mean[rows], self.var[rows]
         centre, scale2, have = self._shrunk(count, mean, var, cohort) if self.has_priors else (mean, var, count)
-        scale = np.sqrt(scale2) + 1e-9 * np.abs(centre) + 1e-9
-        z = (values - centre) / scale
+        scale = np.sqrt(scale2)
+        scale += 1e-9 * np.abs(centre)
+        scale += 1e-9
+        z = values - centre
+        z /= scale
         np.maximum(z, -15.0, out=z)
         np.minimum(z, 15.0, out=z)
-        z *= seen & (have >= 3.0)
-        before = self.smooth[rows]
-        smooth = before + self.alpha * (z[:, None, :] - before)
-        self.smooth[rows] = smooth
-        by_scale = smooth.transpose(1, 0, 2)
-        distance = (np.matmul(by_scale, self.precision) * by_scale).sum(axis=2).T / max(self.width, 1)
-        q = np.log(distance + FLOOR)
+        told = seen & (have >= 3.0)
+        if not told.all():
+            z *= told
+        before = self.smooth[:, rows]
+        smooth = z - before
+        smooth *= self.alpha
+        smooth += before
+        self.smooth[:, rows] = smooth
+        across = np.matmul(smooth, self.precision)
+        across *= smooth
+        q = across.sum(axis=2)
+        q /= max(self.width, 1)
+        q += FLOOR
+        np.log(q, out=q)
         g, surprise = self._calibrate(rows, q)
         lived = self.seen[rows]
-        young = (lived < 0.75 * self.young_samples) | (lived < self.young_samples * min(self.inflation, 8.0))
+        young = lived < self.young_samples * max(0.75, min(self.inflation, 8.0))
         normal = (surprise < self.gate) | young
         self.seen[rows] = lived + 1
         self._learn(rows, values - mean, seen & normal[:, None], count, mean, var)
@@ -145,35 +162,54 @@ class ChannelBank:
     def residuals(self, row: int, scale: int) -> Floats:
         """Each channel of the device against what its other channels predict, in standard deviations."""
         precision = self.precision[scale]
-        found: Floats = precision @ self.smooth[row, scale] / np.sqrt(np.diag(precision))
+        found: Floats = precision @ self.smooth[scale, row] / np.sqrt(np.diag(precision))
         return found
 
     def _calibrate(self, rows: Rows, q: Floats) -> tuple[Floats, Floats]:
         calm = self.calm[rows]
         own, pooled = calm / (calm + 20.0), 20.0 / (calm + 20.0)
-        q_mean = own * self.q_mean[rows] + pooled * self.family_q[0]
-        q_var = own * self.q_var[rows] + pooled * self.family_q[1]
-        g = (q - q_mean) / np.sqrt(q_var + 0.02)
-        return g, g.mean(axis=1)
+        centre = own * self.q_mean[:, rows]
+        centre += pooled * self.family_q[0]
+        spread = own * self.q_var[:, rows]
+        spread += pooled * self.family_q[1]
+        spread += 0.02
+        np.sqrt(spread, out=spread)
+        np.subtract(q, centre, out=centre)
+        centre /= spread
+        return centre, centre.mean(axis=0)
 
     def _learn(  # noqa: PLR0917 - one row of the table each
         self, rows: Rows, step: Floats, learn: Bools, count: Floats, mean: Floats, var: Floats
     ) -> None:
-        sd5 = 5.0 * np.sqrt(var)
-        sd5[count <= 10] = np.inf
-        sd5[var <= 0] = np.inf
-        step = np.minimum(np.maximum(step, -sd5), sd5)
-        rate = learn * np.maximum(1.0 / (count + 1.0), 1.0 / self.memory)
-        step[~learn] = 0.0
-        self.mean[rows] = mean + rate * step
-        self.var[rows] = (1.0 - rate) * (var + rate * step * step)
+        sd5 = np.sqrt(var)
+        sd5 *= 5.0
+        free = (count <= 10) | (var <= 0)
+        if free.any():
+            sd5[free] = np.inf
+        np.minimum(step, sd5, out=step)
+        np.negative(sd5, out=sd5)
+        np.maximum(step, sd5, out=step)
+        rate = count + 1.0
+        np.divide(1.0, rate, out=rate)
+        np.maximum(rate, 1.0 / self.memory, out=rate)
+        if not learn.all():
+            rate *= learn
+            step *= learn
+        moved = rate * step
+        self.mean[rows] = mean + moved
+        moved *= step
+        moved += var
+        np.subtract(1.0, rate, out=rate)
+        rate *= moved
+        self.var[rows] = rate
         self.count[rows] = count + learn
 
     def _pool(self, rows: Rows, smooth: Floats, q: Floats, mature: Bools) -> None:
         n = int(mature.sum())
-        chosen = smooth if n == len(mature) else smooth[mature]
-        bounded = np.minimum(np.maximum(chosen, -6.0), 6.0)
-        self.scatter += np.matmul(bounded.transpose(1, 2, 0), bounded.transpose(1, 0, 2))
+        bounded = np.maximum(smooth, -6.0) if n == len(mature) else smooth[:, mature]
+        np.maximum(bounded, -6.0, out=bounded)
+        np.minimum(bounded, 6.0, out=bounded)
+        self.scatter += np.matmul(bounded.transpose(0, 2, 1), bounded)
         self.weight += n
         if self.weight > 20000:
             self.scatter *= 0.5
@@ -181,20 +217,18 @@ class ChannelBank:
             self.invert_at *= 0.5
         if self.weight >= self.invert_at:
             self._invert()
-        w = mature[:, None]
-        calm, q_mean, q_var = self.calm[rows], self.q_mean[rows], self.q_var[rows]
-        rate = w / np.minimum(calm + 1.0, 500.0)
+        calm, q_mean, q_var = self.calm[rows], self.q_mean[:, rows], self.q_var[:, rows]
+        rate = mature / np.minimum(calm + 1.0, 500.0)
         reach = 4.0 * np.sqrt(q_var + 0.02) + 100.0 * (calm < 10)
         step = np.minimum(np.maximum(q - q_mean, -reach), reach)
-        self.q_mean[rows] = q_mean + rate * step
-        self.q_var[rows] = (1.0 - rate) * (q_var + rate * step * step)
-        self.calm[rows] = calm + w
+        self.q_mean[:, rows] = q_mean + rate * step
+        self.q_var[:, rows] = (1.0 - rate) * (q_var + rate * step * step)
+        self.calm[rows] = calm + mature
         self.family_n = min(self.family_n + n, 5000.0)
         share = min(1.0, n / self.family_n)
-        q_normal = q if n == len(mature) else q[mature]
-        off = q_normal - self.family_q[0]
-        self.family_q[0] += share * off.sum(axis=0) / n
-        self.family_q[1] += share * ((off * off).sum(axis=0) / n - self.family_q[1])
+        off = (q if n == len(mature) else q[:, mature]) - self.family_q[0]
+        self.family_q[0] += share * off.sum(axis=1, keepdims=True) / n
+        self.family_q[1] += share * ((off * off).sum(axis=1, keepdims=True) / n - self.family_q[1])
 
     def _invert(self) -> None:
         pooled: Floats = self.scatter / self.weight
@@ -215,7 +249,7 @@ class ChannelBank:
         if len(self.spans) < 2 or not self.width:
             return 1.0
         ratio = spread2[1] / np.maximum(spread2[0], 1e-6) * (self.white[0] / self.white[1])
-        damped = np.maximum((ratio - 1.0) / (ratio + 1.0), 0.0) / (1.0 - float(self.alpha[1, 0]))
+        damped = np.maximum((ratio - 1.0) / (ratio + 1.0), 0.0) / (1.0 - self.alpha[1].item())
         f = np.minimum(damped, 0.95)
         return float(np.mean((1.0 + f) / (1.0 - f)))
 

@@ -246,7 +246,7 @@ class Family:
         self, rows: Ints, view: Ints | slice, at: Floats, statistics: Floats, reading: BankReading, cycling: Bools
     ) -> Verdicts:
         slow = min(2, len(self.settings.spans) - 1)
-        strength = reading.smooth[:, slow, :] / self.bank.spread[slow]
+        strength = reading.smooth[slow] / self.bank.spread[slow]
         unfit = reading.young | cycling
         if unfit.any():
             strength[unfit] = 0.0

@@ -57,7 +57,7 @@ class Portraits:
         known = bank.count[rows] + bank.cohort_weight[cohort]
         spread = bank.spread[list(self.spans)]
         sd = np.sqrt(spread**2 + 1.0 / np.maximum(known, 1.0)[:, None, :])
-        return np.asarray(bank.smooth[rows][:, list(self.spans), :] / sd)
+        return np.asarray(bank.smooth[self.spans[0] :][:, rows].swapaxes(0, 1) / sd)
 
     def of(  # noqa: PLR0917 - one array each
         self, bank: ChannelBank, rows: Ints, cohort: Ints, at: Floats, surprise: Floats, codes: CodeMemory

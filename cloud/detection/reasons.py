@@ -44,7 +44,7 @@ def fitness_of(family: Family, rows: Ints | slice) -> tuple[Floats, Bools]:
 def reason_of(family: Family, row: int, at: float) -> Reason:
     """Channels furthest from normal, recent codes, the conjunction that speaks, and the cohort."""
     slow = min(2, len(family.settings.spans) - 1)
-    deviation = family.bank.smooth[row, slow] / family.bank.spread[slow]
+    deviation = family.bank.smooth[slow, row] / family.bank.spread[slow]
     far = [int(c) for c in np.argsort(-np.abs(deviation), kind="stable")[:NAMED] if abs(deviation[c]) >= 2.0]
     found = family.found.get(row)
     since = float(family.away_since[row])
