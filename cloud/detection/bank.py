@@ -124,7 +124,7 @@ class ChannelBank:
         np.maximum(z, -15.0, out=z)
         np.minimum(z, 15.0, out=z)
         told = seen & (have >= 3.0)
-        if not told.all():
+        if np.count_nonzero(told) < told.size:
             z *= told
         before = self.smooth[:, rows]
         smooth = z - before
@@ -133,7 +133,7 @@ class ChannelBank:
         self.smooth[:, rows] = smooth
         across = np.matmul(smooth, self.precision)
         across *= smooth
-        q = across.sum(axis=2)
+        q = np.add.reduce(across, axis=2)
         q /= max(self.width, 1)
         q += FLOOR
         np.log(q, out=q)
@@ -146,7 +146,7 @@ class ChannelBank:
         self.calls += 1
         if len(lived) >= 8 or not self.calls % 3:  # a few devices are pooled at every third sample only
             mature = normal & (lived >= 10)
-            if mature.any():
+            if np.count_nonzero(mature):
                 self._pool(rows, smooth, q, mature)
         return BankReading(z, smooth, g, surprise, young)
 
@@ -176,7 +176,7 @@ class ChannelBank:
         np.sqrt(spread, out=spread)
         np.subtract(q, centre, out=centre)
         centre /= spread
-        return centre, centre.mean(axis=0)
+        return centre, np.add.reduce(centre, axis=0) / len(self.spans)
 
     def _learn(  # noqa: PLR0917 - one row of the table each
         self, rows: Rows, step: Floats, learn: Bools, count: Floats, mean: Floats, var: Floats
@@ -184,7 +184,7 @@ class ChannelBank:
         sd5 = np.sqrt(var)
         sd5 *= 5.0
         free = (count <= 10) | (var <= 0)
-        if free.any():
+        if np.count_nonzero(free):
             sd5[free] = np.inf
         np.minimum(step, sd5, out=step)
         np.negative(sd5, out=sd5)
@@ -192,7 +192,7 @@ class ChannelBank:
         rate = count + 1.0
         np.divide(1.0, rate, out=rate)
         np.maximum(rate, 1.0 / self.memory, out=rate)
-        if not learn.all():
+        if np.count_nonzero(learn) < learn.size:
             rate *= learn
             step *= learn
         moved = rate * step
@@ -205,7 +205,7 @@ class ChannelBank:
         self.count[rows] = count + learn
 
     def _pool(self, rows: Rows, smooth: Floats, q: Floats, mature: Bools) -> None:
-        n = int(mature.sum())
+        n = int(np.count_nonzero(mature))
         bounded = np.maximum(smooth, -6.0) if n == len(mature) else smooth[:, mature]
         np.maximum(bounded, -6.0, out=bounded)
         np.minimum(bounded, 6.0, out=bounded)

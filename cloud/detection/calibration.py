@@ -35,8 +35,8 @@ class Platt:
 
     def probability(self, u: Floats) -> Floats:
         """Elementwise, for any shape."""
-        logit = self.weight[0] + self.weight[1] * u
-        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logit))  # the logistic function, without overflow
+        intercept, slope = self.weight.tolist()
+        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * (intercept + slope * u)))  # the logistic function, without overflow
 
     def learn(self, u: float, positive: bool, share: float = 1.0) -> None:
         """One outcome of a statistic that stood at ``u``; ``share`` weighs it."""

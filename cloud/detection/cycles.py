@@ -103,32 +103,50 @@ class PhaseCutter:
     def observe(self, rows: Ints | slice, x: Floats, seen: Bools) -> tuple[Bools, Floats, Bools]:
         """One sample of each device: which phases ended (n, C), their (length, rest before, level)
         (n, C, 3), and for which channels the range doubled, so that what was cut before is void."""
-        first = self.samples[rows] == 0
-        low = np.where(first, x, np.minimum(self.low[rows], x))
-        high = self.high[rows]
-        high = np.where(first, x, np.maximum(high - (high - low) * 2e-5, x))
-        low, high = np.where(seen, low, self.low[rows]), np.where(seen, high, self.high[rows])
+        low, high = self._follow_range(rows, x, seen)
         extent = high - low
+        above = x - low
         void = seen & (extent > 2.0 * self.range_then[rows])
-        self.range_then[rows] = np.where(void, extent, self.range_then[rows])
+        if np.count_nonzero(void):
+            self.range_then[rows] = np.where(void, extent, self.range_then[rows])
         run, gap, rest = self.run[rows], self.gap[rows], self.rest[rows]
         on = seen & (x > low + ON_SHARE * extent) & (extent > 1e-9)
         off = seen & ~on
         self.resting[rows] += off
         self.between[rows] += seen & (x > low + BETWEEN[0] * extent) & (x < low + BETWEEN[1] * extent)
         self.samples[rows] += seen
-        starts = on & (run == 0)
-        self.rest_before[rows] = np.where(starts, rest, self.rest_before[rows])
-        level = np.where(starts, 0.0, self.level[rows]) + np.where(on, x - low, 0.0)
+        idle = run == 0
+        starts = on & idle
+        if np.count_nonzero(starts):
+            self.rest_before[rows] = np.where(starts, rest, self.rest_before[rows])
+            self.level[rows] = np.where(starts, 0.0, self.level[rows])
+        self.level[rows] += on * above
+        self.rest[rows] = np.where(on, 0.0, rest + (off & idle))
         run = np.where(on, run + 1.0 + gap, run)
-        gap = np.where(off & (run > 0), gap + 1.0, np.where(on, 0.0, gap))
+        gap = np.where(on, 0.0, gap + (off & (run > 0)))
         ended = off & (gap > 1)
-        out = np.stack([run, self.rest_before[rows], level / np.maximum(run, 1.0)], axis=-1)
-        self.rest[rows] = np.where(ended, gap, np.where(off & (run == 0), rest + 1.0, np.where(on, 0.0, rest)))
-        self.run[rows] = np.where(ended, 0.0, run)
-        self.gap[rows] = np.where(ended, 0.0, gap)
-        self.level[rows], self.low[rows], self.high[rows] = level, low, high
-        return ended, out, void
+        phases = np.zeros((*run.shape, 3))
+        if np.count_nonzero(ended):
+            phases[..., 0], phases[..., 1] = run, self.rest_before[rows]
+            phases[..., 2] = self.level[rows] / np.maximum(run, 1.0)
+            self.rest[rows] = np.where(ended, gap, self.rest[rows])
+            run, gap = np.where(ended, 0.0, run), np.where(ended, 0.0, gap)
+        self.run[rows], self.gap[rows] = run, gap
+        return ended, phases, void
+
+    def _follow_range(self, rows: Ints | slice, x: Floats, seen: Bools) -> tuple[Floats, Floats]:
+        """The least reading of each channel, and the greatest, which is slowly forgotten."""
+        before, peak = self.low[rows], self.high[rows]
+        low = np.minimum(before, x)
+        high = np.maximum(peak - (peak - low) * 2e-5, x)
+        first = self.samples[rows] == 0
+        if np.count_nonzero(first):
+            high = np.where(first, x, np.maximum(peak - (peak - np.where(first, x, low)) * 2e-5, x))
+            low = np.where(first, x, low)
+        if np.count_nonzero(seen) < seen.size:
+            low, high = np.where(seen, low, before), np.where(seen, high, peak)
+        self.low[rows], self.high[rows] = low, high
+        return low, high
 
     def cycling(self, rows: Ints | slice) -> Bools:
         """Which channels (n, C) of which devices rest often enough to be said to cycle."""

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,8 +101,13 @@ class Engine:
 
     def _by_family(self, block: RecordBlock, home: Family) -> list[tuple[Family, Ints, Ints]]:
         """The block's rows by the family that their devices live in: family, places in the block, rows there."""
-        with suppress(KeyError):  # nearly always all are known and live here
-            return [(home, np.arange(len(block.devices)), looked_up(block.devices, home.rows))]
+        try:  # nearly always all are known and live here
+            rows = looked_up(block.devices, home.rows)
+        except KeyError:
+            return self._by_families(block, home)
+        return [(home, np.arange(len(rows)), rows)]
+
+    def _by_families(self, block: RecordBlock, home: Family) -> list[tuple[Family, Ints, Ints]]:
         homes = self._home
         strangers: dict[int, list[int]] = {}
         for i, device in enumerate(block.devices):
@@ -219,7 +223,8 @@ class Engine:
         raised: dict[int, Judgement],
     ) -> Judgements:
         tickets = np.zeros(len(devices), np.bool_)
-        tickets[list(raised)] = True
+        if raised:
+            tickets[list(raised)] = True
 
         def describe(i: int) -> Judgement:
             family = self._home[devices[i]]
