@@ -41,14 +41,25 @@ class StoredFrame:
     received_at: float
     hold: float = 0.0
 
-    @property
-    def times(self) -> Floats:
-        """Event time of each sample, epoch s."""
-        times: Floats = self.started_at + self.period * np.arange(len(self.values), dtype=np.float64)
-        return times
+
+Head = tuple[str, float, int, int, float]
+"""Of a frame: device, started_at, boot, seq, hold. The first four are its place in the canonical order."""
 
 
-Piece = tuple[StoredFrame, slice]
+@dataclass(slots=True)
+class Sheaf:
+    """Samples of one tick that arrived together and have one list of channels.
+
+    Row `i` is sample `within[i]` of the frame `heads[owners[i]]`; rows and heads are in canonical order. The ticks that
+    a batch falls into share its `heads`. `times`: epoch s; `values`: (rows, channels).
+    """
+
+    channels: tuple[str, ...]
+    heads: list[Head]
+    owners: Ints
+    within: Ints
+    times: Floats
+    values: Floats
 
 
 @dataclass(slots=True)
@@ -56,7 +67,7 @@ class Tick:
     """A window of event time and what came of it so far: `number` times the tick length is its start."""
 
     number: int
-    pieces: list[Piece] = field(default_factory=list)
+    sheaves: list[Sheaf] = field(default_factory=list)
     events: set[DeviceEvent] = field(default_factory=set)
 
 
@@ -88,7 +99,12 @@ class Intake:
 
     def add(self, frames: Iterable[StoredFrame], events: Iterable[tuple[DeviceEvent, float]] = ()) -> None:
         """Take what was committed, in any order; an event comes with the time of its receipt, epoch s."""
-        self._take(list(frames))
+        by_channels: dict[tuple[str, ...], list[StoredFrame]] = {}
+        for frame in frames:
+            if len(frame.values):
+                by_channels.setdefault(frame.channels, []).append(frame)
+        for channels, alike in by_channels.items():
+            self._take(channels, sorted(alike, key=_canonical))
         for event, received_at in events:
             number = math.floor(event.at / self.tick)
             if self._is_late(number):
@@ -116,31 +132,27 @@ class Intake:
             heapq.heappush(self._due, number)
         return self._held[number]
 
-    def _take(self, frames: list[StoredFrame]) -> None:
-        """Cut all frames into pieces where a tick ends, and hold the pieces with their ticks."""
-        frames = [frame for frame in frames if len(frame.values)]
-        if not frames:
-            return
-        owners, within = _counted([len(frame.values) for frame in frames])
-        times = _times_of(frames, owners, within)
+    def _take(self, channels: tuple[str, ...], frames: list[StoredFrame]) -> None:
+        """Hold the samples of these frames with their ticks."""
+        heads: list[Head] = [(f.device, f.started_at, f.boot, f.seq, f.hold) for f in frames]
+        started, periods, received = np.array([(f.started_at, f.period, f.received_at) for f in frames]).T
+        counts = np.array([len(f.values) for f in frames])
+        owners = np.repeat(np.arange(len(frames)), counts)
+        within = np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
+        times = started[owners] + periods[owners] * within
+        known = np.minimum(times, received[owners])  # no clock counts for more than its receipt
+        values = np.concatenate([f.values for f in frames])
         numbers = np.floor(times / self.tick).astype(np.int64)
-        cuts = np.flatnonzero((owners[1:] != owners[:-1]) | (numbers[1:] != numbers[:-1]))
-        firsts, lasts = np.concatenate([[0], cuts + 1]), np.append(cuts, len(times) - 1)
-        whose, starts, ends = owners[firsts].tolist(), within[firsts].tolist(), (within[lasts] + 1).tolist()
-        in_time = np.ones(len(firsts), np.bool_)
-        tick, pieces = None, []
-        for piece, number in enumerate(numbers[firsts].tolist()):
-            frame, rows = frames[whose[piece]], slice(starts[piece], ends[piece])
-            if number != tick:
-                if self._is_late(number):
-                    in_time[piece] = False
-                    self.late[frame.device] += rows.stop - rows.start
-                    continue
-                tick, pieces = number, self._hold(number).pieces
-            pieces.append((frame, rows))
-        if in_time.any():
-            received = np.array([frame.received_at for frame in frames])[owners[lasts]]
-            self.newest = max(self.newest, float(np.minimum(times[lasts], received)[in_time].max()))
+        order = np.argsort(numbers, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
+            number = int(numbers[rows[0]])
+            if self._is_late(number):
+                self.late.update(heads[owner][0] for owner in owners[rows].tolist())
+                continue
+            self._hold(number).sheaves.append(
+                Sheaf(channels, heads, owners[rows], within[rows], times[rows], values[rows])
+            )
+            self.newest = max(self.newest, float(known[rows].max()))
 
     def _release(self, bound: int) -> Iterator[Tick]:
         while self._due and self._due[0] < bound:
@@ -151,45 +163,51 @@ class Intake:
 
     def blocks(self, tick: Tick) -> Iterator[RecordBlock]:
         """A complete tick's rows in canonical order, a block for each cohort and channel list; take each tick once."""
-        groups: dict[tuple[str, tuple[str, ...]], list[Piece]] = {}
-        for piece in sorted(tick.pieces, key=_canonical):
-            groups.setdefault((self.cohorts.get(piece[0].device, ""), piece[0].channels), []).append(piece)
+        pieces = [
+            _Pieces(channels, [sheaf for sheaf in tick.sheaves if sheaf.channels == channels])
+            for channels in {sheaf.channels for sheaf in tick.sheaves}
+        ]
+        groups: dict[tuple[str, tuple[str, ...]], tuple[_Pieces, list[int]]] = {}
+        for alike in pieces:
+            for piece, head in enumerate(alike.heads):
+                key = (self.cohorts.get(head[0], ""), alike.channels)
+                if key not in groups:
+                    groups[key] = (alike, [])
+                groups[key][1].append(piece)
         events = sorted(tick.events)
         if events and not groups:
             yield RecordBlock((), np.zeros(0), (), np.zeros((0, 0)), events)
         for cohort, channels in sorted(groups):
-            yield self._block(cohort, channels, groups[cohort, channels], events)
+            yield self._block(cohort, *groups[cohort, channels], events)
             events = []
 
-    def _block(
-        self, cohort: str, channels: tuple[str, ...], pieces: list[Piece], events: list[DeviceEvent]
-    ) -> RecordBlock:
-        frames = [frame for frame, _ in pieces]
-        owners, within = _counted([rows.stop - rows.start for _, rows in pieces])
-        times = _times_of(frames, owners, within + np.array([rows.start for _, rows in pieces])[owners])
-        values = np.concatenate([self._stand_in(frame, rows) for frame, rows in pieces])
+    def _block(self, cohort: str, alike: _Pieces, chosen: list[int], events: list[DeviceEvent]) -> RecordBlock:
+        heads, lengths, times, values = alike.of(chosen)
+        end = 0
+        for head, length in zip(heads, lengths, strict=True):
+            end += length
+            if head[-1] > 0:
+                rows = slice(end - length, end)
+                values[rows] = self._stand_in(head, alike.channels, times[rows], values[rows])
         order = np.argsort(times, kind="stable")
-        devices = DeviceColumn.of([frame.device for frame in frames])
-        return RecordBlock(devices.taken(owners[order]), times[order], channels, values[order], events, cohort)
+        owners = np.repeat(np.arange(len(heads)), lengths)
+        devices = DeviceColumn.of([head[0] for head in heads]).taken(owners[order])
+        return RecordBlock(devices, times[order], alike.channels, values[order], events, cohort)
 
-    def _stand_in(self, frame: StoredFrame, rows: slice) -> Floats:
-        """The piece's readings; where the sampler kept still within its deadband, the reading that stands."""
-        values = frame.values[rows]
-        if frame.hold <= 0:
-            return values
-        times = frame.times[rows]
-        key = (frame.device, frame.channels)
-        standing = self._standing.get(key)
+    def _stand_in(self, head: Head, channels: tuple[str, ...], times: Floats, values: Floats) -> Floats:
+        """A piece's readings; where the sampler kept still within its deadband, the reading that stands."""
+        device, hold = head[0], head[-1]
+        standing = self._standing.get((device, channels))
         if standing is None:
-            width = len(frame.channels)
-            standing = self._standing[key] = _Standing(np.full(width, np.nan), np.full(width, -np.inf))
+            width = len(channels)
+            standing = self._standing[device, channels] = _Standing(np.full(width, np.nan), np.full(width, -np.inf))
         present = ~np.isnan(values)
         place = np.where(present, np.arange(len(values))[:, None], -1)
         latest = np.maximum.accumulate(place, axis=0)
         column = np.arange(values.shape[1])
         inside = latest >= 0
         filled = np.where(inside, values[latest, column], standing.values)
-        until = np.where(inside, times[np.maximum(latest, 0)] + frame.hold, standing.until)
+        until = np.where(inside, times[np.maximum(latest, 0)] + hold, standing.until)
         standing.values, standing.until = filled[-1], until[-1]
         filled[times[:, None] > until] = np.nan
         return filled
@@ -210,6 +228,36 @@ def _times_of(frames: list[StoredFrame], owners: Ints, within: Ints) -> Floats:
     return times
 
 
-def _canonical(piece: Piece) -> tuple[str, float, int, int, int]:
-    frame, rows = piece
-    return frame.device, frame.started_at, frame.boot, frame.seq, rows.start
+class _Pieces:
+    """What sheaves of one tick and one list of channels hold, frame by frame in canonical order."""
+
+    def __init__(self, channels: tuple[str, ...], sheaves: list[Sheaf]) -> None:
+        self.channels = channels
+        self.heads: list[Head] = []
+        self.times = np.concatenate([sheaf.times for sheaf in sheaves])
+        self.values = np.concatenate([sheaf.values for sheaf in sheaves])
+        firsts, places = [], []
+        rows = 0
+        for sheaf in sheaves:
+            begin = np.flatnonzero(np.diff(sheaf.owners, prepend=-1))
+            self.heads += [sheaf.heads[owner] for owner in sheaf.owners[begin].tolist()]
+            firsts.append(rows + begin)
+            places += sheaf.within[begin].tolist()
+            rows += len(sheaf.owners)
+        self.begin = np.concatenate(firsts)
+        self.lengths = np.diff(self.begin, append=rows)
+        if len(sheaves) > 1:
+            heads = self.heads
+            order = sorted(range(len(heads)), key=lambda piece: (heads[piece][:4], places[piece]))
+            self.heads = [heads[piece] for piece in order]
+            self.begin, self.lengths = self.begin[order], self.lengths[order]
+
+    def of(self, chosen: list[int]) -> tuple[list[Head], list[int], Floats, Floats]:
+        """Heads and lengths of the chosen pieces, and the times and values of their rows, in order."""
+        lengths = self.lengths[chosen]
+        rows = np.repeat(self.begin[chosen] - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+        return [self.heads[piece] for piece in chosen], lengths.tolist(), self.times[rows], self.values[rows]
+
+
+def _canonical(frame: StoredFrame) -> tuple[str, float, int, int]:
+    return frame.device, frame.started_at, frame.boot, frame.seq
