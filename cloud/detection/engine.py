@@ -12,7 +12,7 @@ The interface, which stays as it is::
     blob = engine.checkpoint()                # bytes
     engine = Engine.restore(blob)             # bit for bit
 
-``observe`` takes rows in event-time order: what :class:`~cloud.detection.watermark.Watermark` releases.
+``observe`` takes rows in event-time order: what :class:`~cloud.detection.intake.Intake` releases.
 The same sequence of blocks and outcomes gives the same judgements, bit for bit, and so do the same
 blocks after a checkpoint and a restore.  Rows that are not newer than the device's last are not judged
 again: they are counted in ``engine.stale_rows`` and answered with the device's last score.

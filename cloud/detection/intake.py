@@ -1,4 +1,4 @@
-"""Event-time order for whole frames: the columnar form of `cloud.detection.watermark`, for the service path.
+"""Put stored frames back into event-time order, so that decisions do not depend on how they arrived.
 
 Devices' streams interleave differently at each run, gateways drain backlogs, networks reorder. What arrives is held
 and released in *ticks*, windows of event time of fixed length on a grid that starts at the epoch. A tick is

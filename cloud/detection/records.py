@@ -44,7 +44,7 @@ class RecordBlock:
     """Samples of any number of devices that share one list of channels.
 
     ``devices[i]`` took row ``values[i]`` at ``times[i]``; NaN says "no reading".  Rows come ordered by
-    (time, device), as :class:`cloud.detection.watermark.Watermark` releases them; a device may occur
+    (time, device), as :class:`cloud.detection.intake.Intake` releases them; a device may occur
     several times.  ``events`` are those of the same span of time.  ``cohort`` names the model of the
     devices where the registry knows it; otherwise ``meta.model`` serves, if it is sent.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,77 +12,61 @@ from hypothesis import strategies as st
 
 from cloud.detection.checkpoint import CheckpointError
 from cloud.detection.engine import Engine
-from cloud.detection.records import DeviceEvent, EventKind, Outcome, RecordBlock, Verdict
-from cloud.detection.watermark import Sample, Watermark
+from cloud.detection.intake import Intake, StoredFrame, Tick
+from cloud.detection.records import Outcome, RecordBlock, Verdict
 from tests.detection.fleets import noise_block
 
 
-def recorded(seed: int, devices: int = 4, steps: int = 120) -> list[Sample]:
-    rng = np.random.default_rng(seed)
+def recorded(devices: int = 4, frames: int = 40, samples: int = 3) -> list[StoredFrame]:
+    rng = np.random.default_rng(1)
     out = []
     for d in range(devices):
-        for k in range(steps):
-            values = rng.normal(size=2) + (8.0 if d == 0 and k > 90 else 0.0)
-            out.append(Sample(1000.0 + 10.0 * k + d, f"d{d}", (1, k), ("p", "q"), tuple(values)))
+        for seq in range(frames):
+            values = rng.normal(size=(samples, 2)) + (8.0 if d == 0 and seq > 30 else 0.0)
+            at = 1000.0 + 10.0 * samples * seq + d
+            out.append(StoredFrame(f"d{d}", 1, seq, at, 10.0, ("p", "q"), values, received_at=1e12))
     return out
 
 
-def judged(arrivals: list[Sample], lateness_s: float) -> tuple[list[tuple[str, float, float]], int]:
-    engine, stage, out = Engine(), Watermark(lateness_s, tick_s=30.0), []
+def judged(arrivals: list[StoredFrame], lateness: float) -> tuple[list[tuple[str, float, float]], int]:
+    engine, intake, out = Engine(), Intake(lateness, tick=30.0), []
+
+    def judge(ticks: Iterator[Tick]) -> None:
+        for tick in ticks:
+            for block in intake.blocks(tick):
+                found = engine.observe(block)
+                out.extend(zip(found.devices, found.times, found.scores, strict=True))
+
     for i in range(0, len(arrivals), 7):
-        for block in stage.add(arrivals[i : i + 7]):
-            found = engine.observe(block)
-            out += list(zip(found.devices, found.times, found.scores, strict=True))
-    for block in stage.flush():
-        found = engine.observe(block)
-        out += list(zip(found.devices, found.times, found.scores, strict=True))
-    return out, sum(stage.late.values())
+        intake.add(arrivals[i : i + 7])
+        judge(intake.ready())
+    judge(intake.flush())
+    return out, intake.late.total()
 
 
 @given(seed=st.integers(0, 10_000), spread=st.floats(0, 200))
 @settings(max_examples=12, deadline=None)
 def test_any_arrival_within_the_bound_gives_the_same_judgements(seed, spread):
-    samples = recorded(1)
+    frames = recorded()
     order = random.Random(seed)
-    arrivals = sorted(samples, key=lambda s: s.at + order.uniform(0, spread))
-    expected, none_late = judged(sorted(samples), 200.0)
-    found, late = judged(arrivals, 200.0)
+    arrivals = sorted(frames, key=lambda f: f.started_at + order.uniform(0, spread))
+    expected, none_late = judged(sorted(frames, key=lambda f: f.started_at), 300.0)
+    found, late = judged(arrivals, 300.0)
     assert none_late == late == 0
+    assert len(found) == sum(len(f.values) for f in frames)
     assert found == expected
 
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
-def test_each_record_is_released_once_in_order_or_handed_back_as_late(seed):
-    order = random.Random(seed)
-    samples = recorded(2, devices=3, steps=40)
-    order.shuffle(samples)
-    stage, blocks = Watermark(60.0, 20.0), []
-    for sample in samples:
-        blocks += stage.add([sample])
-    blocks += stage.flush()
-    late = stage.take_late()
-    released = [(t, d) for b in blocks for t, d in zip(b.times, b.devices, strict=True)]
-    assert released == sorted(released)
-    assert len(released) + len(late) == len(samples)
-    assert sum(stage.late.values()) == len(late)
-    assert stage.take_late() == []
-
-
-def test_a_duplicate_is_counted_and_released_once():
-    stage = Watermark(0.0, 10.0)
-    sample = Sample(1.0, "a", (1, 1), ("x",), (1.0,))
-    stage.add([sample, sample])
-    assert [list(b.devices) for b in stage.flush()] == [["a"]]
-    assert stage.duplicates == 1
-
-
-def test_events_are_released_with_their_tick():
-    stage = Watermark(0.0, 10.0)
-    event = DeviceEvent(3.0, "a", EventKind.CODE_RAISED, "E1")
-    stage.add([Sample(4.0, "a", (), ("x",), (0.0,))], [event])
-    (block,) = stage.flush()
-    assert list(block.events) == [event]
+def test_each_record_is_judged_once_in_order_or_counted_as_late(seed):
+    frames = recorded()
+    random.Random(seed).shuffle(frames)
+    found, late = judged(frames, 60.0)
+    instants = [(at, device) for device, at, _ in found]
+    assert instants == sorted(set(instants))
+    assert late > 0
+    assert len(found) + late == sum(len(f.values) for f in frames)
 
 
 def test_restored_engine_goes_on_bit_for_bit():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cloud.detection.intake import Intake, StoredFrame
 from cloud.detection.records import DeviceEvent, EventKind, RecordBlock
-from cloud.detection.watermark import Sample, Watermark
+from tests.detection.plain_reorder import PlainReorder
 
 TICK = 10.0
 Row = tuple[float, str, float]
@@ -57,17 +57,17 @@ def test_order_of_arrival_does_not_matter(chosen: list[tuple[str, int, int]], ch
 
 @given(frames, st.floats(0, 60))
 def test_agrees_with_the_plain_reorder_stage(chosen: list[tuple[str, int, int]], lateness: float) -> None:
-    intake, oracle = Intake(lateness=lateness, tick=TICK), Watermark(lateness_s=lateness, tick_s=TICK)
+    intake, oracle = Intake(lateness=lateness, tick=TICK), PlainReorder(lateness, TICK)
     mine, theirs = [], []
     for n, (device, at, length) in enumerate(chosen):
         values = [float(n * 100 + i) for i in range(length)]
         intake.add([frame(device, float(at), values, seq=n)])
         mine += released(intake)
-        samples = [Sample(at + i, device, (1, n, i), ("power",), (v,)) for i, v in enumerate(values)]
-        theirs += oracle.add(samples)
+        theirs += oracle.add([(float(at + i), device, n * 100 + i, v) for i, v in enumerate(values)])
     mine += released(intake, flush=True)
     theirs += oracle.flush()
-    assert sorted(rows_of(mine)) == sorted(rows_of(theirs))
+    assert [row[:2] for row in rows_of(mine)] == [sample[:2] for sample in theirs]
+    assert sorted(rows_of(mine)) == sorted((at, device, value) for at, device, _, value in theirs)
     assert intake.late == oracle.late
 
 
