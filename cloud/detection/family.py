@@ -8,6 +8,7 @@ probability for each.  Everything is an array over the family's devices, indexed
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -210,11 +211,11 @@ class Family:
         since = float(self.away_since[row])
         if not np.isfinite(since) or len(self.leads) < 5:
             return None
-        further = np.array([lead for lead in self.leads if lead > at - since])
+        further = sorted(lead for lead in self.leads if lead > at - since)
         if len(further) < 3:
             return None
-        low, high = np.percentile(further - (at - since), [10, 90])
-        return float(low), float(high)
+        gone = at - since
+        return _between(further, 0.1, gone), _between(further, 0.9, gone)
 
     def _cycles(self, rows: Ints, view: Ints | slice, at: Floats, x: Floats, seen: Bools) -> Floats:
         ended, phases, void = self.cutter.observe(view, x, seen)
@@ -395,3 +396,12 @@ class Family:
         self.seen_fault[row] = 0.0
         self.away_since[row] = np.inf
         self.quiet_until[row] = at + self.settings.repair_quiet_s
+
+
+def _between(ordered: Sequence[float], share: float, less: float) -> float:
+    """Where a share of the ordered values lies below, by linear interpolation, each value taken ``less`` so much."""
+    place = (len(ordered) - 1) * share
+    below = int(place)
+    low, part = ordered[below] - less, place - below
+    high = ordered[min(below + 1, len(ordered) - 1)] - less
+    return low + (high - low) * part if part < 0.5 else high - (high - low) * (1.0 - part)

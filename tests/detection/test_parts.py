@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloud.detection.bank import ChannelBank
 from cloud.detection.calibration import Platt
@@ -28,6 +30,7 @@ from cloud.detection.evaluation import (
     score,
     ticket_diff,
 )
+from cloud.detection.family import _between
 from cloud.detection.modes import OperatingModes
 from cloud.detection.novelty import RecordBook
 from cloud.detection.records import RecordBlock
@@ -241,3 +244,8 @@ def test_tickets_are_scored_and_set_side_by_side():
     assert diff.only_challenger == [failures[1]]
     assert diff.money == 150
     assert regret(champion, challenger, Money(100, 50)) == pytest.approx(0.75)
+
+
+@given(st.lists(st.floats(0, 1e7), min_size=1, max_size=40), st.sampled_from([0.1, 0.9]))
+def test_time_left_lies_where_the_percentile_lies(leads, share):
+    assert _between(sorted(leads), share, 5.0) == np.percentile(np.array(leads) - 5.0, 100 * share)
