@@ -44,23 +44,26 @@ def fitness_of(family: Family, rows: Ints | slice) -> tuple[Floats, Bools]:
 def reason_of(family: Family, row: int, at: float) -> Reason:
     """Channels furthest from normal, recent codes, the conjunction that speaks, and the cohort."""
     slow = min(2, len(family.settings.spans) - 1)
-    deviation = family.bank.smooth[slow, row] / family.bank.spread[slow]
-    far = [int(c) for c in np.argsort(-np.abs(deviation), kind="stable")[:NAMED] if abs(deviation[c]) >= 2.0]
+    deviation = (family.bank.smooth[slow, row] / family.bank.spread[slow]).tolist()
+    far = sorted(range(len(deviation)), key=lambda c: -abs(deviation[c]))[:NAMED]
     found = family.found.get(row)
-    since = float(family.away_since[row])
+    since = min(float(family.away_since[row]), at)
     peers = family.cohort[: len(family.names)] == family.cohort[row]
+    size = int(np.count_nonzero(peers))
     share = None
-    if peers.sum() > 1:
-        share = float((family.score[: len(family.names)][peers] <= family.score[row]).mean())
+    if size > 1:
+        below = peers & (family.score[: len(family.names)] <= family.score[row])
+        share = int(np.count_nonzero(below)) / size
     return Reason(
         channels=tuple(
-            ChannelReason(family.channels[c], float(deviation[c]), float(family.settings.spans[slow]), min(since, at))
+            ChannelReason(family.channels[c], deviation[c], float(family.settings.spans[slow]), since)
             for c in far
+            if abs(deviation[c]) >= 2.0
         ),
         codes=tuple(sorted(family.evidence.devices[row].codes)),
         conjunction=found.key if found else (),
         confirmed_before=round(found.positives) if found else 0,
         refuted_before=round(found.negatives) if found else 0,
         cohort_share=share,
-        cohort_size=int(peers.sum()),
+        cohort_size=size,
     )
