@@ -7,9 +7,10 @@ by Newton's method::
     g = X' w (y - p) - L (m' - m),   H = L + X' diag(w p (1 - p)) X,   m' <- m' + H^-1 g,   L <- H
 
 A step that would move the log odds of an outcome by more than ``STRIDE`` is shortened to that: far from the mode
-Newton's method leaps beyond it.  A prediction integrates over the posterior by MacKay's (1992) approximation, p = logistic(m'x / sqrt(1 + pi v / 8))
-with v = x' L^-1 x: what little is known of pulls towards one half, and the intercept's prior keeps the unknown
-improbable.  Before each batch the precision forgets a share, towards the prior's.
+Newton's method leaps beyond it.  A prediction integrates over the posterior by MacKay's (1992) approximation,
+p = logistic(m'x / sqrt(1 + pi v / 8)) with v = x' L^-1 x: what little is known of pulls towards one half, and the
+intercept's prior keeps the unknown improbable.  Before each batch the precision forgets a share, towards the
+prior's.
 """
 
 from __future__ import annotations

@@ -41,4 +41,4 @@ def test_problem_and_fitness_are_those_of_the_judgement():
         assert judgeable.tolist() == [j.judgeable for j in found]
         problems.update(found.problem(i) for i in range(5))
     assert judgeable.tolist() == [True, True, False, False, True]
-    assert problems == {"anomaly", "pump"}
+    assert problems == {"anomaly", "pump", "E1"}
