@@ -31,7 +31,8 @@ def test_problem_and_fitness_are_those_of_the_judgement():
         if k > 5:
             block.values[2:4] = np.nan
         if k % 20 == 0:
-            block = replace(block, events=[DeviceEvent(at, "d1", EventKind.CODE_RAISED, "E1")])
+            code = [EventKind.CODE_RAISED, EventKind.CODE_CLEARED] if k < 100 else [EventKind.CODE_RAISED]
+            block = replace(block, events=[DeviceEvent(at, "d1", kind, "E1") for kind in code])
         found = engine.observe(block)
         if k % 20 == 8:
             engine.learn(Outcome("d1", at, at, Verdict.FAULT_CONFIRMED, "pump"))
@@ -41,4 +42,6 @@ def test_problem_and_fitness_are_those_of_the_judgement():
         assert judgeable.tolist() == [j.judgeable for j in found]
         problems.update(found.problem(i) for i in range(5))
     assert judgeable.tolist() == [True, True, False, False, True]
-    assert problems == {"anomaly", "pump", "E1"}
+    assert problems == {"anomaly", "pump", "E1"}, (
+        "a passing code points to what it was confirmed as, a standing one to itself"
+    )
