@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from cloud.desk.decide import Outlook
-from cloud.desk.priority import Costs, worth
+from cloud.desk.priority import worth
+from cloud.registry.costs import Costs
 
 PREDICTED_SEVERITY = "medium"  # [K] of an anomaly that no dictionary entry explains
 

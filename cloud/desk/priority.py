@@ -5,46 +5,9 @@ worth = probability x damage avoided - price of the call - (1 - probability) x p
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
-
-class FamilyCosts(BaseModel):
-    """Prices of one family, in the currency of the file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    call: float = Field(ge=0)
-    visit: float = Field(ge=0)
-    damage: dict[str, float]
-    self_help_solves: float = Field(default=0.4, ge=0, le=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """Prices by family; a family that the file does not name has the default ones."""
-
-    default: FamilyCosts
-    by_family: dict[str, FamilyCosts]
-
-    @classmethod
-    def load(cls, path: Path | None = None) -> Costs:
-        """Read a costs file (None: the one that ships). ValueError or ValidationError: what is wrong with it."""
-        text = path.read_text() if path else (files("cloud.desk") / "costs.toml").read_text()
-        table = tomllib.loads(text)
-        default = FamilyCosts.model_validate(table["default"])
-        named = {
-            name: FamilyCosts.model_validate({**table["default"], **prices})
-            for name, prices in table.get("family", {}).items()
-        }
-        return cls(default, named)
-
-    def of(self, family: str) -> FamilyCosts:
-        """The prices of a family."""
-        return self.by_family.get(family, self.default)
+from cloud.registry.costs import Costs
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from cloud.db import queries
 from cloud.desk.cases import Connection
 from cloud.desk.decide import Outlook, Propose, Withhold, decide
 from cloud.desk.face import Face, face
-from cloud.desk.priority import Costs
 from cloud.desk.settings import Policy
+from cloud.registry.costs import Costs
 
 SYSTEM = "desk"
 """The person named by steps that the system takes by itself."""

@@ -18,11 +18,11 @@ from psycopg.types.json import Jsonb
 from cloud.db import queries
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
-from cloud.desk.priority import Costs
 from cloud.desk.settings import DeskSettings
 from cloud.desk.tend import Turn, make_cursors, tend
 from cloud.desk.triage.queue import order_day
 from cloud.desk.triage.settings import TriageSettings
+from cloud.registry.costs import Costs
 
 CHANNELS = ("ingest_batch", "prediction", "registry")
 LONGEST_PAUSE_S = 10.0

@@ -63,7 +63,7 @@ class DeskSettings(BaseSettings):
         default=24.0, gt=0, description="No ticket is opened while a device was not heard of for so long."
     )
     costs_file: Path | None = Field(
-        default=None, description="Costs by family in place of those that ship (cloud/desk/costs.toml)."
+        default=None, description="Costs by family in place of those that ship (cloud/registry/costs.toml)."
     )
 
     @property

@@ -13,13 +13,13 @@ from typing import Any
 
 from cloud.db import queries
 from cloud.desk.cases import Connection, judge, take_predictions, take_reports
-from cloud.desk.priority import Costs
 from cloud.desk.proposals import attend, dismiss_over, retract_wrong
 from cloud.desk.settings import DeskSettings
 from cloud.desk.triage.examine import Examined, examine
 from cloud.desk.triage.incidents import fold
 from cloud.desk.triage.quality import compare_rates
 from cloud.desk.triage.settings import TriageSettings
+from cloud.registry.costs import Costs
 
 BATCHES, CHANGES, PREDICTIONS = "desk.batches", "desk.changes", "desk.predictions"
 _CONSUMERS = [BATCHES, CHANGES, PREDICTIONS]

@@ -14,11 +14,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from cloud.db import queries
-from cloud.detection.decision import Costs, costs_by_family
 from cloud.detection.evaluation import Failure, Money, Scored, Ticket, TicketDiff, score, ticket_diff
 from cloud.detection.replay import replay
 from cloud.detection.service import DetectSettings
 from cloud.detection.tail import Connection
+from cloud.registry.costs import Costs
 
 LEAST_LEAD_S = 12 * 3600.0
 GRACE_S = 86_400.0
@@ -62,10 +62,10 @@ def read_challenger(path: Path, champion: DetectSettings) -> DetectSettings:
 
 
 async def challenge(
-    connection: Connection, champion: DetectSettings, challenger: DetectSettings, costs: dict[str, Costs] | None = None
+    connection: Connection, champion: DetectSettings, challenger: DetectSettings, costs: Costs | None = None
 ) -> list[Verdict]:
     """Judge everything that is stored with both, and compare family by family."""
-    costs = costs or costs_by_family()
+    costs = costs or Costs.load(champion.costs_file)
     failures, family_of = await _failures(connection)
     horizon = champion.engine.horizon_s
     tickets = [await _tickets(connection, settings) for settings in (champion, challenger)]
@@ -76,8 +76,8 @@ async def challenge(
             score([t for t in raised if family_of.get(t.device) == family], mine, horizon, LEAST_LEAD_S, GRACE_S)
             for raised in tickets
         )
-        price = costs.get(family, costs.get("default", Costs()))
-        money = Money(price.saved_by_call, price.false_call)
+        price = costs.of(family)
+        money = Money(price.saved(), price.needless())
         verdicts.append(Verdict(family, len(mine), before, after, ticket_diff(before, after, money)))
     return verdicts
 

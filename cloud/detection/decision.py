@@ -1,9 +1,10 @@
 """When a call is worth making.
 
 With probability p of being right, a call is worth  p * saved - (1 - p) * cost  of a false one, so it pays
-above  p* = cost / (saved + cost)  (Elkan 2001).  Under a capacity, the calls of greatest worth come first.
+above  p* = cost / (saved + cost)  (Elkan 2001): ``cloud.registry.costs``, by family.  Which of the calls that pay
+are made under a day's capacity is the desk's to say, whose queue holds reported faults too.
 
-Instead of costs a budget of false calls may be set, a device-month.  It is held online, without looking
+Beside costs a budget of false calls may be set, a device-month.  It is held online, without looking
 ahead: devices earn allowance as they are watched, each ticket spends its expected falsehood 1 - p, and
 when the outcome is known the expectation is replaced by what it was.  A ticket that the allowance does not
 cover is not raised, and none may spend more than ``SHARE`` of it: while little is left only the surest calls
@@ -13,57 +14,10 @@ are made, and the account settles where the calls of a probability above some p*
 from __future__ import annotations
 
 import hashlib
-import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 
 MONTH_S = 30 * 86400.0
 SHARE = 0.1  # of what is left, which one ticket may spend at most [K]
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """See ``costs.toml`` for what each is."""
-
-    saved_by_call: float = 120.0
-    false_call: float = 60.0
-    visits_a_day: float = 0.0
-
-    def worth(self, probability: float) -> float:
-        """Expected worth of a call."""
-        return probability * self.saved_by_call - (1.0 - probability) * self.false_call
-
-    def least_probability(self) -> float:
-        """The probability at which a call begins to pay."""
-        return self.false_call / (self.saved_by_call + self.false_call)
-
-
-def costs_by_family(text: str | None = None) -> dict[str, Costs]:
-    """Costs by family from TOML ``text`` (by default the file that ships), each on top of ``default``."""
-    table = tomllib.loads(text if text is not None else (files("cloud.detection") / "costs.toml").read_text())
-    default = table.get("default", {})
-    known = set(Costs.__dataclass_fields__)
-    for family, entries in table.items():
-        if unknown := set(entries) - known:
-            raise ValueError(f"costs of {family!r}: unknown {sorted(unknown)}; expected some of {sorted(known)}")
-    return {family: Costs(**(default | entries)) for family, entries in table.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A call that could be made today."""
-
-    device: str
-    probability: float
-    costs: Costs
-
-
-def worth_calling(candidates: Sequence[Candidate], capacity: int | None = None) -> list[Candidate]:
-    """Calls that pay, of greatest worth first, at most ``capacity``; ties by device."""
-    paying = [c for c in candidates if c.costs.worth(c.probability) > 0]
-    ranked = sorted(paying, key=lambda c: (-c.costs.worth(c.probability), c.device))
-    return ranked if capacity is None else ranked[: max(capacity, 0)]
 
 
 @dataclass

@@ -61,6 +61,7 @@ class Engine:
         self.seed = seed
         rate = self.settings.false_call_budget
         self.budget = FalseCallBudget(rate) if rate else None
+        self.pays_from: dict[str, float] = {}  # probability from which a call pays, by cohort; others: the setting
         self.stale_rows: Counter[str] = Counter()
         self.unknown_outcomes = 0
         self.unread_channels: Counter[str] = Counter()
@@ -200,11 +201,9 @@ class Engine:
         family.score[rows] = score
         out.score[place] = score
         out.probability[place] = verdicts.probability
-        if score.max() < TICKET_SCORE:
-            self._watched(family, rows, at)
-            return
+        due = score >= self._threshold(family, rows)
         self._watched(family, rows, at)
-        for i in np.flatnonzero(score >= TICKET_SCORE):
+        for i in np.flatnonzero(due):
             if self._may_raise(family, int(rows[i]), float(at[i]), float(score[i])):
                 out.raised[int(place[i])] = judgement_of(family, int(rows[i]), float(at[i]), float(score[i]), True)
 
@@ -248,11 +247,20 @@ class Engine:
                 continue
             for row in family.wake(at).tolist():
                 score = float(family.score[row])
-                if score >= TICKET_SCORE and self._may_raise(family, row, at, score):
+                due = score >= float(self._threshold(family, np.array([row]))[0])
+                if due and self._may_raise(family, row, at, score):
                     raised[len(devices)] = judgement_of(family, row, at, score, True)
                 devices.append(family.names[row])
                 scores.append(score)
         return self._judgements(devices, np.full(len(devices), at), np.array(scores), np.array(scores), raised)
+
+    def _threshold(self, family: Family, rows: Ints) -> Floats:
+        """The probability from which on a ticket is due, for each row."""
+        usual = self.settings.ticket_probability
+        if not self.pays_from:
+            return np.full(1, usual)
+        by_cohort = np.array([self.pays_from.get(cohort, usual) for cohort in family.cohorts])
+        return by_cohort[family.cohort[rows]]
 
     def _may_raise(self, family: Family, row: int, at: float, score: float) -> bool:
         """Whether a ticket may be raised for the device now; if so, it is."""

@@ -91,7 +91,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What outcomes cost or save, in one currency: see ``costs.toml``."""
+    """What outcomes cost or save, in one currency: see ``cloud.registry.costs``."""
 
     saved_by_call: float
     false_call: float

@@ -15,7 +15,10 @@ prior's.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from cloud.detection.records import Bools, Floats
 
@@ -64,7 +67,10 @@ class BayesianLogistic:
 
     def learn(self, features: Floats, came_true: Bools, weights: Floats) -> None:
         """Outcomes (n,) of ``features`` (n, width), each with its weight."""
-        x = _with_intercept(features)
+        with _linear_algebra().limit(limits=1):  # threads cost more than they give on matrices of a hundred
+            self._learn(_with_intercept(features), came_true, weights)
+
+    def _learn(self, x: Floats, came_true: Bools, weights: Floats) -> None:
         if self.forgetting:
             self.precision *= 1.0 - self.forgetting
             self.precision[np.diag_indices_from(self.precision)] += self.forgetting * self.prior
@@ -80,6 +86,11 @@ class BayesianLogistic:
                 break
         self.mean, self.precision = mode, hessian
         self.covariance = np.linalg.inv(hessian)
+
+
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _with_intercept(features: Floats) -> Floats:

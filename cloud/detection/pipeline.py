@@ -170,7 +170,7 @@ class Pipeline:
             return
         devices = DeviceColumn.of(judgements.devices)
         watched = self.alarms.watched()
-        concerned = judgements.scores >= self.alarms.settings.raise_score
+        concerned = (judgements.scores >= self.alarms.settings.raise_score) | judgements.tickets
         if watched:
             concerned |= np.array([name in watched for name in devices.names])[devices.place]
         for row in np.flatnonzero(concerned).tolist():
@@ -179,6 +179,8 @@ class Pipeline:
     def _alarm(self, judgements: Judgements, row: int, problems: Iterable[str]) -> Iterator[Decision]:
         device, at, score = judgements.devices[row], float(judgements.times[row]), float(judgements.scores[row])
         called_for = bool(judgements.tickets[row])
+        if called_for:  # a call may pay below what is high for an alarm: then it is high enough
+            score = max(score, self.alarms.settings.raise_score)
         low = score < self.alarms.settings.clear_score
         concerned = set(problems) if low else set()
         for problem in sorted(concerned | {judgements.problem(row)}):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from cloud.detection.alarms import Change
 from cloud.detection.pipeline import Decision, Pipeline, decision_digest
-from cloud.detection.service import DetectSettings, new_pipeline
+from cloud.detection.service import DetectSettings, new_pipeline, weigh_calls
 from cloud.detection.store import stored_decisions
 from cloud.detection.tail import (
     Catalogue,
@@ -85,6 +85,7 @@ async def replay(
     catalogue = Catalogue()
     span = await stored_span(connection)
     if span is not None:
+        await weigh_calls(connection, settings, pipeline)
         await _note_all(connection, settings.detector, pipeline)
         first, last = since or span[0], before or span[1] + timedelta(seconds=1)
         async for arrival in read_span(connection, first, last, catalogue):

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 from psycopg import AsyncConnection
@@ -27,12 +28,14 @@ from cloud.detection.tail import (
     Catalogue,
     Connection,
     Cursor,
+    families_of_models,
     models_of,
     new_lessons,
     read_batches,
     taken_cohorts,
     taken_lessons,
 )
+from cloud.registry.costs import Costs
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +54,9 @@ class DetectSettings(BaseSettings):
     poll_s: float = Field(default=1.0, gt=0, description="Seconds without a notice after which it looks by itself.")
     checkpoint_s: float = Field(default=60.0, gt=0, description="Seconds between two checkpoints.")
     registry_s: float = Field(default=30.0, gt=0, description="Seconds between two looks at the devices' models.")
+    costs_file: Path | None = Field(
+        default=None, description="Costs by family in place of those that ship (cloud/registry/costs.toml)."
+    )
     seed: int = Field(default=0, description="Seed of everything random in the detector.")
     alarms: AlarmSettings = Field(default=AlarmSettings(), description="How scores become alarms.")
     engine: EngineSettings = Field(default=EngineSettings(), description="The engine's settings, docs/detection.md.")
@@ -60,6 +66,13 @@ def new_pipeline(settings: DetectSettings) -> Pipeline:
     """An empty pipeline: nothing seen, nothing learnt."""
     intake = Intake(lateness=settings.lateness_s, tick=settings.tick_s)
     return Pipeline(Engine(settings.engine, seed=settings.seed), intake, settings.alarms)
+
+
+async def weigh_calls(connection: Connection, settings: DetectSettings, pipeline: Pipeline) -> None:
+    """From which probability on a call pays, by model: the costs of its family."""
+    costs = Costs.load(settings.costs_file)
+    families = await families_of_models(connection)
+    pipeline.engine.pays_from = {model: costs.of(family).least_probability() for model, family in families.items()}
 
 
 @dataclass(slots=True)
@@ -93,6 +106,7 @@ class Detector:
         """The detector as it was at its last checkpoint, or a new one."""
         kept = await read_checkpoint(connection, settings.detector, new_pipeline(settings))
         pipeline, cursor = kept or (new_pipeline(settings), Cursor())
+        await weigh_calls(connection, settings, pipeline)
         detector = cls(settings, pipeline, cursor, _checkpointed=time.monotonic())
         since = pipeline.intake.next_tick
         since = -(2**62) if since is None else since
@@ -138,6 +152,7 @@ class Detector:
                 self.pipeline.note(lesson)
         if fresh and time.monotonic() - self._asked_registry >= self.settings.registry_s:
             self._asked_registry = time.monotonic()
+            await weigh_calls(connection, self.settings, self.pipeline)
             held = self.pipeline.cohorts_noted()
             for note in await models_of(connection, self.catalogue.devices):
                 if held.get(note.device) != note.cohort:
@@ -181,4 +196,4 @@ async def _follow(settings: DetectSettings, database: DatabaseSettings, stop: as
         await detector.keep(work, now=time.monotonic(), final=True)
 
 
-__all__ = ["CohortNote", "DetectSettings", "Detector", "new_pipeline", "run"]
+__all__ = ["CohortNote", "DetectSettings", "Detector", "new_pipeline", "run", "weigh_calls"]

@@ -19,7 +19,9 @@ class EngineSettings(BaseModel):
     young_samples: int = Field(40, ge=4, description="effectively independent samples until a device has a baseline")
     memory_samples: int = Field(1000, ge=10, description="a device's baseline forgets over so many samples")
     drift_sigmas: float = Field(4.0, gt=0, description="a smoothed channel this far off is said to have drifted")
-    ticket_probability: float = Field(0.5, gt=0, lt=1, description="a ticket is worth its cost above this")
+    ticket_probability: float = Field(
+        0.5, gt=0, lt=1, description="a ticket is due from this probability on where the costs of a family do not say"
+    )
     refractory_s: float = Field(86400.0, ge=0, description="at most one new ticket a device within this time")
     repair_quiet_s: float = Field(86400.0, ge=0, description="after a failure or repair no ticket for this long")
     confirmed_quiet_s: float = Field(

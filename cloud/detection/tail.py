@@ -125,6 +125,12 @@ async def models_of(connection: Connection, devices: dict[int, str]) -> list[Coh
     return [CohortNote(devices[device_no], model) for device_no, model in rows]
 
 
+async def families_of_models(connection: Connection) -> dict[str, str]:
+    """The family of every model that the registry knows."""
+    rows: list[Any] = await (await connection.execute(queries.load("detection")["families_of_models"])).fetchall()
+    return {str(model): str(family) for model, family in rows}
+
+
 async def taken_cohorts(connection: Connection, detector: str) -> list[tuple[CohortNote, int]]:
     """What this detector took devices for, each with the tick since when."""
     rows: list[Any] = await (

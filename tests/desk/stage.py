@@ -9,11 +9,11 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from cloud.desk.priority import Costs
 from cloud.desk.settings import DeskSettings
 from cloud.desk.tend import Turn, make_cursors, tend
 from cloud.desk.triage.settings import TriageSettings
 from cloud.registry import ownership, people
+from cloud.registry.costs import Costs
 from cloud.registry.gs1 import ProductCode
 from cloud.registry.importer import import_catalogue
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cloud.desk.priority import Costs, worth
+from cloud.desk.priority import worth
+from cloud.registry.costs import Costs
 
 COSTS = Costs.load()
 SEVERITIES = ("low", "medium", "high", "critical")

@@ -11,12 +11,8 @@ from cloud.detection.bank import ChannelBank
 from cloud.detection.calibration import Platt
 from cloud.detection.cycles import PhaseCutter
 from cloud.detection.decision import (
-    Candidate,
-    Costs,
     FalseCallBudget,
     checked_at_random,
-    costs_by_family,
-    worth_calling,
 )
 from cloud.detection.engine import Engine
 from cloud.detection.evaluation import (
@@ -36,6 +32,7 @@ from cloud.detection.novelty import RecordBook
 from cloud.detection.records import RecordBlock
 from cloud.detection.sensors import SensorState, SensorWatch
 from cloud.detection.settings import EngineSettings
+from cloud.registry.costs import Costs
 
 ROW = slice(0, 1)
 
@@ -164,15 +161,27 @@ def test_platt_starts_from_its_prior_and_moves_with_outcomes():
     assert platt.probability(np.array(6.0)) > platt.probability(np.array(4.0))
 
 
-def test_costs_decide_and_capacity_takes_the_best():
-    costs = Costs(saved_by_call=100, false_call=50)
-    assert costs.least_probability() == pytest.approx(1 / 3)
-    offered = [Candidate("a", 0.3, costs), Candidate("b", 0.9, costs), Candidate("c", 0.5, costs)]
-    assert [c.device for c in worth_calling(offered)] == ["b", "c"]
-    assert [c.device for c in worth_calling(offered, 1)] == ["b"]
-    assert costs_by_family()["fridge"].saved_by_call > costs_by_family()["default"].saved_by_call
-    with pytest.raises(ValueError, match="unknown"):
-        costs_by_family("[default]\nsaved = 1\n")
+def test_costs_say_from_which_probability_a_call_pays():
+    costs = Costs.load()
+    prices = costs.of("washer")
+    pays = prices.least_probability("high")
+    assert pays * prices.saved("high") == pytest.approx((1.0 - pays) * prices.needless())
+    assert prices.least_probability("critical") < pays < prices.least_probability("low") <= 1.0
+
+
+def test_a_ticket_is_due_where_a_call_pays_for_its_model():
+    raised = {}
+    for pays_from in (0.2, 0.7):
+        engine, raised[pays_from] = Engine(), []
+        engine.pays_from = {"dear": pays_from}
+        rng = np.random.default_rng(2)
+        for k in range(260):
+            values = rng.normal(size=(3, 3))
+            values[1, 0] += 0.5 * max(k - 240, 0)
+            block = RecordBlock(["a", "b", "c"], np.full(3, 1.7e9 + k * 3600.0), ("u", "v", "w"), values, cohort="dear")
+            raised[pays_from] += [judgement.score for judgement in engine.observe(block).raised()]
+    assert 0.2 <= raised[0.2][0] < 0.7
+    assert raised[0.7][0] >= 0.7
 
 
 def test_budget_is_never_overdrawn_and_learns_what_was_false():

@@ -10,7 +10,6 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from cloud.db.pool import Pool
-from cloud.desk.priority import Costs
 from cloud.desk.settings import DeskSettings
 from cloud.desk.tend import make_cursors, tend
 from cloud.desk.triage.settings import TriageSettings
@@ -18,6 +17,7 @@ from cloud.ingest.commands import read_command, send_due
 from cloud.ingest.counters import Counters
 from cloud.ingest.ports import Arrival
 from cloud.registry import ownership, people
+from cloud.registry.costs import Costs
 from cloud.registry.gs1 import ProductCode
 from cloud.registry.importer import import_catalogue
 from edge_agent.agent import Agent

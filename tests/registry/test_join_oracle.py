@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
-from cloud.desk.priority import Costs
 from cloud.desk.settings import DeskSettings
 from cloud.desk.tend import make_cursors, tend
+from cloud.registry.costs import Costs
 from cloud.registry.gs1 import check_digit
 from tests.registry.oracle import (
     HOURS,

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
 from cloud.desk import tickets as desk
-from cloud.desk.priority import Costs
 from cloud.desk.triage.queue import order_day
 from cloud.desk.triage.settings import TriageSettings
 from cloud.registry import ownership
+from cloud.registry.costs import Costs
 from tests.web.fleet import Fleet, report, run_desk
 
 Connection = AsyncConnection[Any]

@@ -10,10 +10,10 @@ from playwright.async_api import Browser, async_playwright, expect
 from psycopg import AsyncConnection
 
 from cloud.desk.dispatch.clocks import pause
-from cloud.desk.priority import Costs
 from cloud.desk.tickets import confirm, dismiss
 from cloud.desk.triage.queue import order_day
 from cloud.desk.triage.settings import TriageSettings
+from cloud.registry.costs import Costs
 from tests.web.test_console import ARGUMENTS
 
 pytestmark = pytest.mark.browser

@@ -47,6 +47,9 @@ FROM fitting AS f
 JOIN trade_item AS t USING (gtin)
 WHERE f.device_no = ANY (%(devices)s) AND upper_inf(f.valid) AND upper_inf(f.known)
 
+-- name: families_of_models
+SELECT model, family FROM model ORDER BY model
+
 -- name: new_findings
 SELECT f.finding_no, d.device, f.outcome, coalesce(f.code, f.part, ''),
     extract(epoch FROM coalesce(f.failed_at, t.raised_at, f.found_at))::float8,

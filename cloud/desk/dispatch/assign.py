@@ -78,7 +78,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What things cost, in dollars; [K] but for the visit (a diagnosis fee, see cloud/desk/costs.toml)."""
+    """What things cost, in dollars; [K] but for the visit (a diagnosis fee, see cloud/registry/costs.toml)."""
 
     day: Mapping[str, float] = field(
         default_factory=lambda: {"low": 2.0, "medium": 8.0, "high": 25.0, "critical": 100.0}

@@ -10,10 +10,11 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from cloud.db import queries
-from cloud.desk.priority import Costs, worth
+from cloud.desk.priority import worth
 from cloud.desk.triage.capacity import Candidate, likelihood, order
 from cloud.desk.triage.evidence import Connection, Row
 from cloud.desk.triage.settings import TriageSettings
+from cloud.registry.costs import Costs
 
 _SQL = queries.load("queue")
 

@@ -13,7 +13,8 @@ from psycopg.types.json import Jsonb
 
 from cloud.desk import tickets
 from cloud.desk.errors import DeskError
-from cloud.desk.priority import Costs, worth
+from cloud.desk.priority import worth
+from cloud.registry.costs import Costs
 from cloud.registry.ownership import ProductCard
 from cloud.registry.people import Connection
 from cloud.web.customer.reception import SQL

@@ -17,8 +17,8 @@ from cloud.desk.outreach.providers import Provider
 from cloud.desk.outreach.secrets import OutreachKey
 from cloud.desk.outreach.service import providers_of
 from cloud.desk.outreach.settings import OutreachSettings
-from cloud.desk.priority import Costs
 from cloud.desk.settings import DeskSettings
+from cloud.registry.costs import Costs
 from cloud.registry.keys import MasterKey
 from cloud.registry.people import Connection
 from cloud.web.context import WebContext
