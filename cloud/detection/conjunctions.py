@@ -171,33 +171,49 @@ class Conjunctions:
 
     def evidence(self, literals: frozenset[str], at: float) -> Evidence:
         """The strongest key among those that hold."""
-        best = NOTHING
+        best, greatest = None, 0.0
         for key in keys_of(literals):
-            found = self.posterior(key, at, literals)
-            if found.probability > best.probability:
-                best = found
-        return best
+            tally = self.tallies.get(key)
+            p = self._unlessened(key, tally, at)
+            if p > greatest and tally is not None:
+                p = self._lessened(p, tally, literals)
+            if p > greatest:
+                best, greatest = key, p
+        return NOTHING if best is None else self.posterior(best, at, literals)
 
     def posterior(self, key: Key, at: float, literals: frozenset[str] | None = None) -> Evidence:
         """What the tallies say of one key at event time ``at``; with ``literals``, lessened where what
         usually stood beside the key when it was right is missing now."""
+        tally = self.tallies.get(key)
+        p = self._unlessened(key, tally, at)
+        if tally is None:
+            return Evidence(p, key, 0.0, 0.0, "")
+        if literals is not None:
+            p = self._lessened(p, tally, literals)
+        kind = min(tally.kinds.items(), key=lambda k: (-k[1], k[0]))[0] if tally.kinds else ""
+        return Evidence(p, key, tally.positives, tally.negatives, kind)
+
+    def _unlessened(self, key: Key, tally: Tally | None, at: float) -> float:
+        """The hierarchical posterior mean of the module's docstring."""
         sort = self.sorts.get(sorts_of(key))
         mean, order = self.prior_mean, len(key) - 1
         if sort:
             n = sort.positives + sort.negatives
             weight = self.prior_weight[order]
             mean = (weight * mean + sort.positives) / (weight + n)
-        tally = self.tallies.get(key)
         if tally is None:
-            return Evidence(mean, key, 0.0, 0.0, "")
+            return mean
         n = tally.positives + tally.negatives + tally.undecided(at, self.horizon_s)
         weight = self.key_weight[order]
-        p = (weight * mean + tally.positives) / (weight + n)
-        if literals is not None and tally.positives > 0:
-            core = [a for a, times in tally.company.items() if times >= 0.6 * tally.positives]
-            p *= sum(a in literals for a in core) / len(core)
-        kind = min(tally.kinds.items(), key=lambda k: (-k[1], k[0]))[0] if tally.kinds else ""
-        return Evidence(p, key, tally.positives, tally.negatives, kind)
+        return (weight * mean + tally.positives) / (weight + n)
+
+    @staticmethod
+    def _lessened(p: float, tally: Tally, literals: frozenset[str]) -> float:
+        """``p`` where what usually stood beside the key is missing now."""
+        if tally.positives <= 0:
+            return p
+        core = [a for a, times in tally.company.items() if times >= 0.6 * tally.positives]
+        return p * (sum(a in literals for a in core) / len(core))
 
     def _refute(self, episodes: list[Episode], weight: float) -> None:
         self._drop(episodes)
