@@ -336,6 +336,8 @@ class Family:
         standing = self.codes.standing.get(row)
         if standing:
             return min(standing, key=lambda code: (standing[code], code))
+        if not self.supervised.trusted():
+            return ""
         portrait, _ = self._portraits(np.array([row]), np.array([at]), self.surprise[[row]])
         return self.supervised.kind_of(portrait[0])
 
