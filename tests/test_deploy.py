@@ -126,7 +126,7 @@ def test_every_setting_that_is_mentioned_exists() -> None:
         key for settings in write_settings.settings_classes() for key, _ in write_settings.environment_keys(settings)
     }
     root = DEPLOY.parent
-    own = {"FIRSTCALL_DEBIAN13_ROOT"}  # of the test run, not of a program
+    own = {"FIRSTCALL_DEBIAN13_ROOT", "FIRSTCALL_PICTURES"}  # of the test run, not of a program
     for source in root.glob("edge_agent/**/*.py"):  # the gateway's settings are a file; a secret may come apart from it
         own |= set(re.findall(r"FIRSTCALL_EDGE_[A-Z]+", source.read_text()))
     pages = [*DEPLOY.rglob("*"), *root.glob("*.md"), *root.glob("docs/**/*.md"), root / "Makefile"]
