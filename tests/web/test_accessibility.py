@@ -6,17 +6,16 @@ import io
 import shutil
 import subprocess
 import tarfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 from psycopg import AsyncConnection
 
 from tests.support.require import leave_out, require
 from tests.web.history import add_history
-from tests.web.test_console import ARGUMENTS
 
 pytestmark = pytest.mark.browser
 Connection = AsyncConnection[Any]
@@ -44,14 +43,6 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
         member = archive.extractfile("package/axe.min.js")
         assert member is not None
         return member.read().decode()
-
-
-@pytest.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield opened
-        await opened.close()
 
 
 async def test_axe_finds_no_serious_fault(

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, expect
 from psycopg import AsyncConnection
 
 from tests.web.history import add_history
-from tests.web.test_console import ARGUMENTS
 
 pytestmark = pytest.mark.browser
 Connection = AsyncConnection[Any]
-
-
-@pytest.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield opened
-        await opened.close()
 
 
 async def test_a_finding_outlives_the_network_and_counts_once(

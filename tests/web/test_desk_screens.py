@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, expect
 from psycopg import AsyncConnection
 
 from cloud.desk.dispatch.clocks import pause
@@ -14,18 +14,9 @@ from cloud.desk.tickets import confirm, dismiss
 from cloud.desk.triage.queue import order_day
 from cloud.desk.triage.settings import TriageSettings
 from cloud.registry.costs import Costs
-from tests.web.test_console import ARGUMENTS
 
 pytestmark = pytest.mark.browser
 Connection = AsyncConnection[Any]
-
-
-@pytest.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield opened
-        await opened.close()
 
 
 async def test_a_fault_is_shelved_for_a_reason_and_shown_again(

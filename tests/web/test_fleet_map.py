@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from math import cos, radians
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, expect
 from psycopg import AsyncConnection
 
 from cloud.web.console.fleet_map import ASPECT, extent, located, options, told
 from cloud.web.reads.fleet import Member, Place
 from tests.web.history import add_history
-from tests.web.test_console import ARGUMENTS
 
 Connection = AsyncConnection[Any]
 NAMES = ["north", "harbour", "old town", "hills"]
@@ -60,14 +59,6 @@ def test_a_bubble_tells_its_rate_with_its_uncertainty_and_names_are_text() -> No
     large, small = options(spots)["series"][0]["data"]
     assert large["symbolSize"] == 2 * small["symbolSize"], "twice as wide: four times as many"
     assert small["tooltip"]["formatter"].startswith("&lt;b&gt;&#123;c}<br>devices: 1")
-
-
-@pytest.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield opened
-        await opened.close()
 
 
 @pytest.mark.browser

@@ -7,10 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import Browser, expect
 from psycopg import AsyncConnection
-
-from tests.web.test_console import ARGUMENTS
 
 Connection = AsyncConnection[Any]
 
@@ -49,15 +47,12 @@ async def test_a_ticket_tells_what_the_appliance_answered(api: httpx.AsyncClient
 
 @pytest.mark.browser
 async def test_the_answer_comes_onto_the_screen_by_itself(
-    chromium: str, start_console: Callable[..., str], connection: Connection
+    browser: Browser, start_console: Callable[..., str], connection: Connection
 ) -> None:
     url = start_console()
     command_id = await _wish(connection, 1)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        page = await browser.new_page()
-        await page.goto(f"{url}/tickets/1")
-        await expect(page.get_by_text("Asked to run gently until")).to_be_visible()
-        await _answer(connection, command_id, "done", "runs gently")
-        await expect(page.get_by_text("Runs gently until")).to_be_visible()
-        await browser.close()
+    page = await browser.new_page()
+    await page.goto(f"{url}/tickets/1")
+    await expect(page.get_by_text("Asked to run gently until")).to_be_visible()
+    await _answer(connection, command_id, "done", "runs gently")
+    await expect(page.get_by_text("Runs gently until")).to_be_visible()
