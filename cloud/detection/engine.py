@@ -49,7 +49,7 @@ from cloud.detection.records import (
 )
 from cloud.detection.settings import EngineSettings
 
-TICKET_SCORE = 0.5
+TICKET_SCORE = EngineSettings().ticket_probability
 WATCHED_S = 7 * 86400.0  # a device that has been silent for longer is not watched
 
 
@@ -181,7 +181,7 @@ class Engine:
     def _codes(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, rows: Ints) -> None:
         for column, name in roles.codes:
             for i in np.flatnonzero(block.values[picked, column] > 0):
-                family.code_seen(int(rows[i]), name, float(block.times[picked[i]]))
+                family.evidence.code_seen(int(rows[i]), name, float(block.times[picked[i]]))
         for column, name in roles.parts:
             for i in np.flatnonzero(block.values[picked, column] > 0):
                 at, device = float(block.times[picked[i]]), block.devices[picked[i]]
@@ -192,7 +192,7 @@ class Engine:
         if family is None:
             self._orphans.setdefault(event.device, []).append(event)
             return
-        family.happened(family.rows[event.device], event)
+        family.evidence.happened(family.rows[event.device], event)
 
     def _judge(self, family: Family, turn: _Round, out: _Columns) -> None:
         rows, at, place = turn.rows, turn.at, turn.place

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cloud.detection.code_memory import CodeMemory
 from cloud.detection.records import Bools, DeviceEvent, EventKind, Floats, Ints
 
 ANOMALY_ON, ANOMALY_OFF = 2.0, 1.0
@@ -25,11 +26,10 @@ MOST_DRIFTS = 6  # of a device at once: the furthest
 
 @dataclass(slots=True)
 class DeviceEvidence:
-    """What is remembered of one device: codes with the time they last came (and whether they still
-    stand), parts with the time they were last replaced, and the literals that hold."""
+    """What is remembered of one device: codes with the time they last came, parts with the time they were last
+    replaced, and the literals that hold."""
 
     codes: dict[str, float] = field(default_factory=dict)
-    standing: set[str] = field(default_factory=set)
     parts: dict[str, float] = field(default_factory=dict)
     literals: frozenset[str] = frozenset()
     changes_at: float = math.inf  # when a literal will begin or lapse by time alone
@@ -38,8 +38,9 @@ class DeviceEvidence:
 class Evidence:
     """Literals of all devices of a family."""
 
-    def __init__(self, channels: tuple[str, ...], code_window_s: float, drift_sigmas: float) -> None:
+    def __init__(self, channels: tuple[str, ...], codes: CodeMemory, code_window_s: float, drift_sigmas: float) -> None:
         self.channels = channels
+        self.codes = codes  # the family's: what is told of codes is told here, and passed on
         self.code_window_s = code_window_s
         self.drift_sigmas = drift_sigmas
         self.devices: list[DeviceEvidence] = []
@@ -65,9 +66,9 @@ class Evidence:
         found = self.devices[row]
         if event.kind is EventKind.CODE_RAISED:
             found.codes[event.name] = event.at
-            found.standing.add(event.name)
+            self.codes.raised(row, event.name, event.at)
         elif event.kind is EventKind.CODE_CLEARED:
-            found.standing.discard(event.name)
+            self.codes.cleared(row, event.name)
             found.codes[event.name] = max(event.at, found.codes.get(event.name, event.at))
         else:
             if event.name in found.parts:
@@ -78,6 +79,7 @@ class Evidence:
     def code_seen(self, row: int, name: str, at: float) -> None:
         """A sample said that a code came; such codes are instants and never stand."""
         self.devices[row].codes[name] = at
+        self.codes.seen(row, name, at)
         self.changes_at[row] = -math.inf
 
     def holds(self, view: Ints | slice) -> Bools:
@@ -113,10 +115,11 @@ class Evidence:
         if self.flags[row, 1]:
             literals.add("longer")
         next_change = math.inf
+        standing = self.codes.standing.get(row, {})
         for code, came in list(found.codes.items()):
-            if code in found.standing or at < came + self.code_window_s:
+            if code in standing or at < came + self.code_window_s:
                 literals.add(f"code:{code}")
-                if code not in found.standing:
+                if code not in standing:
                     next_change = min(next_change, came + self.code_window_s)
             else:
                 del found.codes[code]
@@ -137,5 +140,6 @@ class Evidence:
         """After a repair: drifts and codes of before say nothing of the device as it is now."""
         self.drifts[row] = 0
         self.flags[row] = False
-        self.devices[row].codes = {c: t for c, t in self.devices[row].codes.items() if c in self.devices[row].standing}
+        standing = self.codes.standing.get(row, {})
+        self.devices[row].codes = {c: t for c, t in self.devices[row].codes.items() if c in standing}
         self.changes_at[row] = -math.inf

@@ -24,7 +24,7 @@ from cloud.detection.models import Believed
 from cloud.detection.modes import OperatingModes
 from cloud.detection.novelty import RecordBook
 from cloud.detection.portrait import Portraits
-from cloud.detection.records import Bools, DeviceEvent, EventKind, Floats, Ints
+from cloud.detection.records import Bools, Floats, Ints
 from cloud.detection.sensors import SensorWatch
 from cloud.detection.settings import EngineSettings
 from cloud.detection.supervised import Supervised
@@ -42,7 +42,7 @@ CYCLE_SLOTS = 2  # at most so many channels of a device are followed by cycles
 @dataclass(slots=True)
 class Verdicts:
     """What the family says of the rows of one round: probability of a fault, from which source
-    (-1 = from a conjunction), the sources' statistics (n, 3)."""
+    (-1 = from a conjunction), the sources' statistics (n, sources)."""
 
     probability: Floats
     score: Floats
@@ -86,11 +86,11 @@ class Family:
         self.phases = PhaseHistory()
         self.book = RecordBook()
         self.sensors = SensorWatch(width)
-        self.evidence = Evidence(self.channels, settings.code_window_s, settings.drift_sigmas)
+        self.codes = CodeMemory()
+        self.evidence = Evidence(self.channels, self.codes, settings.code_window_s, settings.drift_sigmas)
         self.conjunctions = Conjunctions(settings.horizon_s, lead_s=settings.lead_s)
         self.believed = Believed(settings.horizon_s)
         self.suspicions = Suspicions(settings.horizon_s + settings.lead_s)
-        self.codes = CodeMemory()
         self.portraits = Portraits(width, len(settings.spans))
         self.supervised = Supervised(self.portraits.features, settings.horizon_s, FORESIGHT_S, SETTLE_S)
         self.seen_fault = np.zeros(0)  # probability by the supervised model
@@ -192,19 +192,6 @@ class Family:
                     self.suspicions.forget(int(row))
                     self.away_since[row] = np.inf
 
-    def happened(self, row: int, event: DeviceEvent) -> None:
-        """A code came or went, or a part was replaced."""
-        self.evidence.happened(row, event)
-        if event.kind is EventKind.CODE_RAISED:
-            self.codes.raised(row, event.name, event.at)
-        elif event.kind is EventKind.CODE_CLEARED:
-            self.codes.cleared(row, event.name)
-
-    def code_seen(self, row: int, name: str, at: float) -> None:
-        """A sample said that a code came."""
-        self.evidence.code_seen(row, name, at)
-        self.codes.seen(row, name, at)
-
     def time_left(self, row: int, at: float) -> tuple[float, float] | None:
         """Seconds until failure, 10th to 90th percentile, from how long earlier devices of the family went
         on after leaving normal; None while the device is normal or fewer than five failures are known."""
@@ -263,10 +250,7 @@ class Family:
         if not calm:
             self._follow_up(rows, view, at, statistics, strength)
         self._portray(rows, view, at, statistics[:, 0])
-        known = self.known[view]
-        if self.supervised.trusted():
-            known = self.seen_fault[view]
-        probability, source = self.suspicions.probability(statistics, known)
+        probability, source = self.suspicions.probability(statistics, self._taught()[view])
         score = self.suspicions.news(view, at, probability) if len(self.channels) == 1 else probability
         return Verdicts(probability, score, source, statistics, reading.young)
 
@@ -318,11 +302,14 @@ class Family:
         self._portray(rows, rows, when, self.surprise[rows])
         self.suspicions.remember(rows, when, statistics, self.failures_reported)
         self.stirred[rows] = True
-        known = (self.seen_fault if self.supervised.trusted() else self.known)[rows]
-        probability, _ = self.suspicions.probability(statistics, known)
+        probability, _ = self.suspicions.probability(statistics, self._taught()[rows])
         self.score[rows] = np.maximum(probability, self.score[rows])
         self.judged_at[rows] = at
         return rows
+
+    def _taught(self) -> Floats:
+        """What the taught models say of every row: the supervised one where it has shown itself, else conjunctions."""
+        return self.seen_fault if self.supervised.trusted() else self.known
 
     def _portraits(self, rows: Ints, at: Floats, surprise: Floats) -> tuple[Floats, Bools]:
         return self.portraits.of(self.bank, rows, self.cohort[rows], at, surprise, self.codes)

@@ -20,6 +20,7 @@ from cloud.detection.tail import (
     taken_cohorts,
     taken_lessons,
 )
+from cloud.registry.costs import Costs
 
 Stored = tuple[str, str, float, float | None, float]
 
@@ -85,7 +86,7 @@ async def replay(
     catalogue = Catalogue()
     span = await stored_span(connection)
     if span is not None:
-        await weigh_calls(connection, settings, pipeline)
+        await weigh_calls(connection, Costs.load(settings.costs_file), pipeline)
         await _note_all(connection, settings.detector, pipeline)
         first, last = since or span[0], before or span[1] + timedelta(seconds=1)
         async for arrival in read_span(connection, first, last, catalogue):

@@ -68,9 +68,8 @@ def new_pipeline(settings: DetectSettings) -> Pipeline:
     return Pipeline(Engine(settings.engine, seed=settings.seed), intake, settings.alarms)
 
 
-async def weigh_calls(connection: Connection, settings: DetectSettings, pipeline: Pipeline) -> None:
+async def weigh_calls(connection: Connection, costs: Costs, pipeline: Pipeline) -> None:
     """From which probability on a call pays, by model: the costs of its family."""
-    costs = Costs.load(settings.costs_file)
     families = await families_of_models(connection)
     pipeline.engine.pays_from = {model: costs.of(family).least_probability() for model, family in families.items()}
 
@@ -93,6 +92,7 @@ class Detector:
 
     settings: DetectSettings
     pipeline: Pipeline
+    costs: Costs
     cursor: Cursor = field(default_factory=Cursor)
     catalogue: Catalogue = field(default_factory=Catalogue)
     counters: Counters = field(default_factory=Counters)
@@ -106,8 +106,9 @@ class Detector:
         """The detector as it was at its last checkpoint, or a new one."""
         kept = await read_checkpoint(connection, settings.detector, new_pipeline(settings))
         pipeline, cursor = kept or (new_pipeline(settings), Cursor())
-        await weigh_calls(connection, settings, pipeline)
-        detector = cls(settings, pipeline, cursor, _checkpointed=time.monotonic())
+        costs = Costs.load(settings.costs_file)
+        await weigh_calls(connection, costs, pipeline)
+        detector = cls(settings, pipeline, costs, cursor, _checkpointed=time.monotonic())
         since = pipeline.intake.next_tick
         since = -(2**62) if since is None else since
         for lesson, tick in await taken_lessons(connection, settings.detector, since):
@@ -152,7 +153,7 @@ class Detector:
                 self.pipeline.note(lesson)
         if fresh and time.monotonic() - self._asked_registry >= self.settings.registry_s:
             self._asked_registry = time.monotonic()
-            await weigh_calls(connection, self.settings, self.pipeline)
+            await weigh_calls(connection, self.costs, self.pipeline)
             held = self.pipeline.cohorts_noted()
             for note in await models_of(connection, self.catalogue.devices):
                 if held.get(note.device) != note.cohort:

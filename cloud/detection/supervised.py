@@ -111,14 +111,13 @@ class Supervised:
         portraits = np.concatenate([self.model.opinion(otherwise)[:, None], portraits], axis=1)
         probability = self.model.probability(portraits)
         day = np.floor(at / DAY_S)
-        self.watched_s += DAY_S * float((self.taken_on[rows] < day).sum())
-        fresh = (self.taken_on[rows] < day) & (stirred | (_lot(rows, day) < CALM_SHARE))
-        calls = np.stack([probability >= CALLS, otherwise >= CALLS], axis=1)
-        begun = calls & ~self.calling[rows]
-        asked = self.taken_on[rows] < day
-        self.calling[rows] = np.where(asked[:, None], calls, self.calling[rows])
+        first = self.taken_on[rows] < day  # statement of the device on this day
+        self.watched_s += DAY_S * float(first.sum())
+        calls, called_before = np.stack([probability >= CALLS, otherwise >= CALLS], axis=1), self.calling[rows]
+        begun = calls & ~called_before
+        self.calling[rows] = np.where(first[:, None], calls, called_before)
         self.taken_on[rows] = np.maximum(self.taken_on[rows], day)
-        for i in np.flatnonzero(fresh).tolist():
+        for i in np.flatnonzero(first & (stirred | (_lot(rows, day) < CALM_SHARE))).tolist():
             row = int(rows[i])
             weight = 1.0 if stirred[i] else 1.0 / CALM_SHARE
             called = (bool(begun[i, 0]), bool(begun[i, 1]))

@@ -270,8 +270,9 @@ def test_what_a_visit_confirmed_is_not_called_again_at_once():
     assert engine.wake(at + 11 * DAY).raised()
 
 
-def fleet_with_drifts(feedback: bool, moving: bool = False) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """60 devices, 300 days of eight readings: three weeks of drift end in a failure; ``moving``: a season moves all."""
+def seasonal_fleet() -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Tickets and failures of 60 devices, 300 days of eight readings: three weeks of drift end in a failure, and a
+    season moves all."""
     rng = np.random.default_rng(12)
     engine = Engine(EngineSettings(refractory_s=30 * DAY))
     devices, days = 60, 300
@@ -283,21 +284,19 @@ def fleet_with_drifts(feedback: bool, moving: bool = False) -> tuple[list[tuple[
             values = rng.normal(size=(devices, len(CHANNELS)))
             left = failing - day
             values[:, 0] += np.where((left >= 0) & (left <= 21), 2.5 * (1 - left / 21.0), 0.0)
-            if moving:
-                values[:, 1] += 4.0 * np.sin(2 * np.pi * day / 120.0)
+            values[:, 1] += 4.0 * np.sin(2 * np.pi * day / 120.0)
             at = 1.7e9 + (day * 8 + part) * 3 * HOUR
             block = RecordBlock(names, np.full(devices, at), CHANNELS, values, cohort="m")
             tickets += [(judgement.device, day) for judgement in engine.observe(block).raised()]
         for device in np.flatnonzero(failing == day).tolist():
             failures.append((names[device], day))
             failing[device] = day + int(rng.integers(60, 160))
-            if feedback:
-                engine.learn(Outcome(names[device], at, at, Verdict.FAILURE, "valve"))
+            engine.learn(Outcome(names[device], at, at, Verdict.FAILURE, "valve"))
     return tickets, failures
 
 
 def test_a_season_of_all_is_no_fault_of_one():
-    tickets, failures = fleet_with_drifts(feedback=True, moving=True)
+    tickets, failures = seasonal_fleet()
     late = [f for f in failures if f[1] >= 150]
     hit = {f for f in late for t in tickets if t[0] == f[0] and 0 <= f[1] - t[1] <= 25}
     wrong = [t for t in tickets if t[1] >= 150 and not any(f[0] == t[0] and -2 <= f[1] - t[1] <= 25 for f in failures)]
