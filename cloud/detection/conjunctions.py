@@ -127,21 +127,20 @@ class Conjunctions:
         """The device failed at ``at``: what held within the horizon before it, with enough lead, was
         right; what began just before or is left over from it says nothing and is dropped.  Returns
         whether a key that was likely already explains the failure."""
-        held = self.episodes.get(device, [])
-        self.episodes[device] = [e for e in held if e.began > at]
-        past = [e for e in held if e.began <= at]
-        self._drop(past)
+        held = self.episodes.pop(device, [])  # what began since was seen of a device that was broken
+        self._drop(held)
         first = at - self.horizon_s
-        right = [e for e in past if e.began <= at - self.lead_s and (e.ended is None or e.ended >= first)]
+        right = [e for e in held if e.began <= at - self.lead_s and (e.ended is None or e.ended >= first)]
         return self._credit(right, at, kind, weight)
 
     def confirmed(self, device: str, at: float, kind: str, weight: float = 1.0) -> None:
-        """A ticket of ``at`` was right: so was what held then.  After a failure that came in the meantime
-        nothing of it is left, and the same fault is not counted twice."""
+        """A ticket of ``at`` was right: so was what held then; what began since says nothing more.  After a failure
+        that came in the meantime nothing of it is left, and the same fault is not counted twice."""
         held = self.episodes.get(device, [])
         right = [e for e in held if e.began <= at and (e.ended is None or e.ended >= at)]
-        self.episodes[device] = [e for e in held if e not in right]
+        self.episodes[device] = [e for e in held if e.ended is not None and e.ended < at]
         self._drop(right)
+        self._drop([e for e in held if e.began > at])
         self._credit(right, at, kind, weight)
 
     def _credit(self, right: list[Episode], at: float, kind: str, weight: float) -> bool:

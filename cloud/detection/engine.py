@@ -185,14 +185,14 @@ class Engine:
         for column, name in roles.parts:
             for i in np.flatnonzero(block.values[picked, column] > 0):
                 at, device = float(block.times[picked[i]]), block.devices[picked[i]]
-                family.evidence.happened(int(rows[i]), DeviceEvent(at, device, EventKind.PART_REPLACED, name))
+                family.happened(int(rows[i]), DeviceEvent(at, device, EventKind.PART_REPLACED, name))
 
     def _happened(self, event: DeviceEvent) -> None:
         family = self._home.get(event.device)
         if family is None:
             self._orphans.setdefault(event.device, []).append(event)
             return
-        family.evidence.happened(family.rows[event.device], event)
+        family.happened(family.rows[event.device], event)
 
     def _judge(self, family: Family, turn: _Round, out: _Columns) -> None:
         rows, at, place = turn.rows, turn.at, turn.place
@@ -243,7 +243,7 @@ class Engine:
         scores: list[float] = []
         raised: dict[int, Judgement] = {}
         for family in self.families:
-            if not family.codes.standing:
+            if not (family.codes.standing or family.woken):
                 continue
             for row in family.wake(at).tolist():
                 score = float(family.score[row])
@@ -268,7 +268,7 @@ class Engine:
             return False
         if self.budget and not self.budget.take(family.names[row], at, score):
             return False
-        family.ticketed_at[row] = at
+        family.ticketed(row, at)
         return True
 
     # -- outcomes ------------------------------------------------------------------------------------
@@ -283,11 +283,11 @@ class Engine:
         if self.budget:
             self.budget.known(outcome.device, outcome.at, outcome.faulty)
         if outcome.verdict is Verdict.FAILURE:
-            family.failed(row, outcome.at, outcome.kind, weight)
+            family.failed(row, outcome.at, outcome.known_at, outcome.kind, weight)
         elif outcome.faulty:
-            family.confirmed(row, outcome.at, outcome.kind, weight)
+            family.confirmed(row, outcome.at, outcome.known_at, outcome.kind, weight)
         else:
-            family.refuted(row, outcome.at, weight)
+            family.refuted(row, outcome.at, outcome.known_at, weight)
 
     def random_checks(self, at: float) -> list[str]:
         """Devices to be looked at on the day of ``at`` without a suspicion: ``settings.random_check_share`` of

@@ -18,17 +18,19 @@ from cloud.detection.code_memory import CodeMemory
 from cloud.detection.conjunctions import NOTHING, Conjunctions
 from cloud.detection.conjunctions import Evidence as Found
 from cloud.detection.cycles import PhaseCutter, PhaseHistory
+from cloud.detection.doubts import Doubts
 from cloud.detection.drift import FleetWatch
 from cloud.detection.evidence import ANOMALY_OFF, ANOMALY_ON, Evidence
 from cloud.detection.models import Believed
 from cloud.detection.modes import OperatingModes
 from cloud.detection.novelty import RecordBook
 from cloud.detection.portrait import Portraits
-from cloud.detection.records import Bools, Floats, Ints
+from cloud.detection.records import Bools, DeviceEvent, EventKind, Floats, Ints
 from cloud.detection.sensors import SensorWatch
 from cloud.detection.settings import EngineSettings
+from cloud.detection.standing import StandingCodes
 from cloud.detection.supervised import Supervised
-from cloud.detection.suspicion import PEAK, QUIET, REPORTED, SOURCES, Suspicions
+from cloud.detection.suspicion import PEAK, QUIET, SOURCES, Suspicions
 
 FORESIGHT_S = 14 * 86400.0
 SETTLE_S = 7 * 86400.0
@@ -41,14 +43,10 @@ CYCLE_SLOTS = 2  # at most so many channels of a device are followed by cycles
 
 @dataclass(slots=True)
 class Verdicts:
-    """What the family says of the rows of one round: probability of a fault, from which source
-    (-1 = from a conjunction), the sources' statistics (n, sources)."""
+    """What the family says of the rows of one round: probability of a fault and score, (n,) each."""
 
     probability: Floats
     score: Floats
-    source: Ints
-    statistics: Floats
-    young: Bools
 
 
 class Family:
@@ -69,6 +67,9 @@ class Family:
         self.known = np.zeros(0)  # probability by conjunctions
         self.known_at = np.zeros(0)
         self.quiet_until = np.zeros(0)
+        self.faulty_until = np.zeros(0)  # a fault is known and not repaired: what the device shows teaches nothing
+        self.faulty_to = -np.inf  # the last of them
+        self.repaired_at = np.zeros(0)
         self.ticketed_at = np.zeros(0)
         self.slots = np.zeros((0, width), np.int64)  # 1 + slot in the phase history, 0 = none
         self.slot_count = 0
@@ -93,9 +94,14 @@ class Family:
         self.suspicions = Suspicions(settings.horizon_s + settings.lead_s)
         self.portraits = Portraits(width, len(settings.spans))
         self.supervised = Supervised(self.portraits.features, settings.horizon_s, FORESIGHT_S, SETTLE_S)
+        self.standing = StandingCodes(FORESIGHT_S, FORESIGHT_S + SETTLE_S)
+        self.doubts = Doubts()
         self.seen_fault = np.zeros(0)  # probability by the supervised model
         self.weigh_at = np.zeros(0)  # when it is to say so next
         self.judged_at = np.zeros(0)  # when a device was judged for a standing code without a sample
+        self.woken: set[int] = set()  # rows judged so, as long as a code of theirs stands
+        self.unaided = np.zeros(0)  # score of the last sample by the sources alone
+        self.called_unaided = np.zeros(0, np.bool_)  # the last ticket was theirs
         self.stirred = np.zeros(0, np.bool_)  # something of the device needs following up
         self.cohorts_at = 50.0
         self.samples = 0
@@ -113,13 +119,14 @@ class Family:
             self.last_at[row] = -np.inf
             self.first_at[row] = at
             self.quiet_until[row] = self.ticketed_at[row] = -np.inf
+            self.faulty_until[row] = self.repaired_at[row] = -np.inf
             self.away_since[row] = np.inf
             self.weigh_at[row] = self.judged_at[row] = -np.inf
         return row
 
     def _grow(self, devices: int) -> None:
         growing = (self.bank, self.cutter, self.book, self.sensors, self.evidence, self.codes)
-        for part in (*growing, self.suspicions, self.supervised):
+        for part in (*growing, self.suspicions, self.supervised, self.doubts):
             part.grow(devices)
         have = len(self.cohort)
         if devices > have:
@@ -132,6 +139,8 @@ class Family:
                 "known",
                 "known_at",
                 "quiet_until",
+                "faulty_until",
+                "repaired_at",
                 "ticketed_at",
                 "slots",
                 "stirred",
@@ -140,6 +149,8 @@ class Family:
                 "seen_fault",
                 "weigh_at",
                 "judged_at",
+                "unaided",
+                "called_unaided",
             ):
                 old = getattr(self, name)
                 setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]), old.dtype)]))
@@ -164,8 +175,6 @@ class Family:
             self.cohorts_at = max(self.samples * 1.1, self.cohorts_at + 50)
         reading = self.bank.observe(view, x, seen, self.cohort[view])
         statistics = np.full((len(rows), len(SOURCES)), QUIET)
-        if self.codes.standing:
-            statistics[:, REPORTED] = self.suspicions.stands(view, at, self.codes.since)
         if self.cutter.worth_while():
             statistics[:, 1] = self._cycles(rows, view, at, raw, raw_seen)
         cycling = statistics[:, 1] > QUIET
@@ -243,16 +252,17 @@ class Family:
         calm = (
             not self.stirred[view].any()
             and statistics[:, :2].max() <= ANOMALY_ON
-            and statistics[:, REPORTED].max() <= QUIET
             and np.abs(strength).max(initial=0.0) < self.settings.drift_sigmas
             and not (self.evidence.changes_at[view] <= at).any()
         )
         if not calm:
             self._follow_up(rows, view, at, statistics, strength)
         self._portray(rows, view, at, statistics[:, 0])
-        probability, source = self.suspicions.probability(statistics, self._taught()[view])
+        unaided = self.suspicions.probability(statistics)
+        probability = self._in_all(rows, at, unaided)
         score = self.suspicions.news(view, at, probability) if len(self.channels) == 1 else probability
-        return Verdicts(probability, score, source, statistics, reading.young)
+        self.unaided[view] = np.minimum(unaided, score)
+        return Verdicts(probability, score)
 
     def _follow_up(self, rows: Ints, view: Ints | slice, at: Floats, statistics: Floats, strength: Floats) -> None:
         """Literals, what is known of them, peaks and absences of the rows, some of which are stirred."""
@@ -260,12 +270,14 @@ class Family:
             row = int(rows[i])
             before = self.evidence.devices[row].literals
             literals = self.evidence.renew(row, float(at[i]))
-            if literals != before:
+            if literals != before and at[i] >= self.faulty_until[row]:
                 self.conjunctions.update(self.names[row], float(at[i]), literals)
             self._recall(row, float(at[i]))
         for i in np.flatnonzero((self.known_at[view] + 3600.0 <= at) & (self.known[view] > 0)):
             self._recall(int(rows[i]), float(at[i]))
         self.suspicions.remember(view, at, statistics, self.failures_reported)
+        if at[0] < self.faulty_to:
+            self.suspicions.peaks[rows[at < self.faulty_until[view]]] = QUIET
         surprise = statistics[:, 0]
         since = np.where(surprise <= ANOMALY_OFF, np.inf, self.away_since[view])
         since = np.where((surprise > ANOMALY_ON) & np.isinf(since), at, since)
@@ -287,25 +299,53 @@ class Family:
         self.portraits.follow_cohorts(self.bank, self.cohort[:n], self.last_at[:n], float(at[-1]))
         chosen, when = rows[due], at[due]
         portraits, stirred = self._portraits(chosen, when, surprise[due])
-        self.seen_fault[chosen] = self.supervised.state(chosen, when, portraits, stirred, self.known[chosen])
+        self.seen_fault[chosen] = self.supervised.state(
+            chosen, when, portraits, stirred, self.known[chosen], when < self.faulty_until[chosen]
+        )
         self.weigh_at[chosen] = when + np.where(stirred, WEIGH_EVERY_S, WEIGH_CALM_EVERY_S)
 
     def wake(self, at: float) -> Ints:
-        """Judge the devices that have a standing code and were not judged for a while: their rows."""
-        rows = np.array(sorted(self.codes.standing), np.int64)
-        rows = rows[(self.last_at[rows] > -np.inf) & (at - self.judged_at[rows] >= WAKE_EVERY_S)]
+        """Judge the devices that have a standing code and were not judged for a while, and those of which it has
+        ceased to stand since: their rows."""
+        self.standing.learn_due(at)
+        ceased = self.woken - self.codes.standing.keys()
+        waiting = [row for row in self.codes.standing if at - self.judged_at[row] >= WAKE_EVERY_S]
+        rows = np.array(sorted(ceased.union(waiting)), np.int64)
+        rows = rows[self.last_at[rows] > -np.inf]
         if not len(rows):
             return rows
         when = np.full(len(rows), at)
-        statistics = np.full((len(rows), len(SOURCES)), QUIET)
-        statistics[:, REPORTED] = self.suspicions.stands(rows, when, self.codes.since)
         self._portray(rows, rows, when, self.surprise[rows])
-        self.suspicions.remember(rows, when, statistics, self.failures_reported)
         self.stirred[rows] = True
-        probability, _ = self.suspicions.probability(statistics, self._taught()[rows])
-        self.score[rows] = np.maximum(probability, self.score[rows])
+        self.score[rows] = self._in_all(rows, when, self.unaided[rows])
         self.judged_at[rows] = at
+        self.woken = (self.woken - ceased).union(waiting)
         return rows
+
+    def _in_all(self, rows: Ints, at: Floats, unaided: Floats) -> Floats:
+        """The probability of a fault by whoever knows most: the ``unaided`` sources, what outcomes taught, and the
+        codes that stand; less what visits did not find."""
+        probability = np.maximum(unaided, self._taught()[rows])
+        if self.doubts.of_row:
+            self.doubts.lessen(rows, at, probability, self.supervised.soon())
+        if self.codes.standing:
+            for i in np.flatnonzero(np.isfinite(self.codes.since[rows])).tolist():
+                row = int(rows[i])
+                standing = self.doubts.undoubted(row, self.codes.standing[row])
+                probability[i] = max(probability[i], self.standing.worth(int(self.cohort[row]), standing, float(at[i])))
+        return probability
+
+    def happened(self, row: int, event: DeviceEvent) -> None:
+        """A code came or went, or a part was replaced."""
+        self.evidence.happened(row, event)
+        if event.kind is EventKind.PART_REPLACED:
+            if event.at < self.faulty_until[row]:
+                self.repaired(row, event.at)
+        elif event.kind is EventKind.CODE_RAISED:
+            if event.at >= self.faulty_until[row]:
+                self.standing.raised(row, int(self.cohort[row]), event.name, event.at)
+        else:
+            self.standing.cleared(row, event.name, event.at)
 
     def _taught(self) -> Floats:
         """What the taught models say of every row: the supervised one where it has shown itself, else conjunctions."""
@@ -350,31 +390,54 @@ class Family:
             self.found.pop(row, None)
 
     # -- outcomes ------------------------------------------------------------------------------------
-    def failed(self, row: int, at: float, kind: str, weight: float) -> None:
+    def failed(self, row: int, at: float, known_at: float, kind: str, weight: float) -> None:
         """The device failed at ``at``: confirm what was seen before, and start its baseline afresh."""
         self.failures_reported = self.taught = True
         explained = self.conjunctions.failed(self.names[row], at, kind, weight)
         self.believed.failed(self.names[row], at, weight)
-        self.supervised.right(row, at, kind, weight)
+        self.supervised.right(row, at, known_at, kind, weight)
+        self.standing.failed(row, at, known_at, weight)
         if self.away_since[row] < at:
             self.leads.append(at - float(self.away_since[row]))
         if not explained:
             self.suspicions.failed(row, at, weight)
         self.repaired(row, at)
 
-    def refuted(self, row: int, at: float, weight: float) -> None:
+    def refuted(self, row: int, at: float, known_at: float, weight: float) -> None:
         """Nothing was found at the ticket of ``at``."""
+        if self.repaired_at[row] < at:
+            self.doubts.refuted(row, at, known_at)
         self.conjunctions.refuted(self.names[row], at, weight)
-        self.suspicions.judged(row, False, weight)
+        self._judge_unaided(row, False, weight)
         self.supervised.wrong(row, at, weight)
+        self.standing.judged(row, at, False, weight)
 
-    def confirmed(self, row: int, at: float, kind: str, weight: float) -> None:
-        """A ticket was right, though the device had not failed yet."""
+    def confirmed(self, row: int, at: float, known_at: float, kind: str, weight: float) -> None:
+        """A ticket was right, though the device had not failed yet.  Until it is repaired its fault is known, and
+        to be without a failure is no sign of health."""
         self.taught = True
         self.conjunctions.confirmed(self.names[row], at, kind, weight)
-        self.quiet_until[row] = max(self.quiet_until[row], at + self.settings.confirmed_quiet_s)
-        self.suspicions.judged(row, True, weight)
-        self.supervised.right(row, at, kind, weight)
+        self._judge_unaided(row, True, weight)
+        self.supervised.right(row, at, known_at, kind, weight)
+        self.standing.judged(row, at, True, weight)
+        self.doubts.forget(row)
+        if self.repaired_at[row] < at:
+            self.quiet_until[row] = max(self.quiet_until[row], at + self.settings.confirmed_quiet_s)
+            self.faulty_until[row] = max(known_at + FORESIGHT_S, self.quiet_until[row])
+            self.faulty_to = max(self.faulty_to, float(self.faulty_until[row]))
+
+    def ticketed(self, row: int, at: float) -> None:
+        """A ticket was raised for the device."""
+        self.ticketed_at[row] = at
+        self.called_unaided[row] = self.unaided[row] >= self.score[row]
+
+    def _judge_unaided(self, row: int, right: bool, weight: float) -> None:
+        """A finding speaks of the sources if it was they that called: of what others call, more is faulty than they
+        could know."""
+        if self.called_unaided[row]:
+            self.suspicions.judged(row, right, weight)
+        else:
+            self.suspicions.forget(row)
 
     def repaired(self, row: int, at: float) -> None:
         """After a repair: smoothed readings, literals and peaks start again."""
@@ -382,8 +445,11 @@ class Family:
         self.evidence.forget(row)
         self.codes.forget(row)
         self.suspicions.forget(row)
+        self.doubts.forget(row)
         self.seen_fault[row] = 0.0
         self.away_since[row] = np.inf
+        self.faulty_until[row] = -np.inf
+        self.repaired_at[row] = at
         self.quiet_until[row] = at + self.settings.repair_quiet_s
 
 

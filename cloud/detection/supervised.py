@@ -104,8 +104,11 @@ class Supervised:
         """How long after a snapshot a fault counts for it, seconds (module docstring)."""
         return min(max(SHARE_OF_LIFE * self.watched_s / (self.faults + 1.0), self.horizon_s), self.longest_s)
 
-    def state(self, rows: Ints, at: Floats, portraits: Floats, stirred: Bools, otherwise: Floats) -> Floats:
-        """Probability of a fault of each row, by the model; takes the day's snapshots."""
+    def state(  # noqa: PLR0917 - one array each
+        self, rows: Ints, at: Floats, portraits: Floats, stirred: Bools, otherwise: Floats, known_faulty: Bools
+    ) -> Floats:
+        """Probability of a fault of each row, by the model; takes the day's snapshots, but for devices of which a
+        fault is known already."""
         if len(at):
             self._learn_due(float(at[-1]))
         portraits = np.concatenate([self.model.opinion(otherwise)[:, None], portraits], axis=1)
@@ -117,7 +120,7 @@ class Supervised:
         begun = calls & ~called_before
         self.calling[rows] = np.where(first[:, None], calls, called_before)
         self.taken_on[rows] = np.maximum(self.taken_on[rows], day)
-        for i in np.flatnonzero(first & (stirred | (_lot(rows, day) < CALM_SHARE))).tolist():
+        for i in np.flatnonzero(first & ~known_faulty & (stirred | (_lot(rows, day) < CALM_SHARE))).tolist():
             row = int(rows[i])
             weight = 1.0 if stirred[i] else 1.0 / CALM_SHARE
             called = (bool(begun[i, 0]), bool(begun[i, 1]))
@@ -137,12 +140,13 @@ class Supervised:
         return best
 
     # -- outcomes ------------------------------------------------------------------------------------
-    def right(self, row: int, at: float, kind: str, weight: float) -> None:
-        """The device failed at ``at``, or a visit for ``at`` found a fault, of a ``kind`` where that was said."""
+    def right(self, row: int, at: float, known_at: float, kind: str, weight: float) -> None:
+        """The device failed at ``at``, or a visit for ``at`` found a fault, of a ``kind`` where that was said.  The
+        fault was there until that became known."""
         self.faults += 1.0
         for snapshot in self.of_row.get(row, ()):
-            if snapshot.at <= at < snapshot.fault_at:
-                snapshot.fault_at, snapshot.kind, snapshot.outcome_weight = at, kind, weight
+            if snapshot.at <= known_at and max(at, snapshot.at) < snapshot.fault_at:
+                snapshot.fault_at, snapshot.kind, snapshot.outcome_weight = max(at, snapshot.at), kind, weight
 
     def wrong(self, row: int, at: float, weight: float) -> None:
         """A visit for ``at`` found nothing: the snapshot of then was wrong."""

@@ -1,9 +1,7 @@
 """Suspicion without supervision: from each source's statistic to a probability, taught by outcomes.
 
-Sources: ``surprise`` of the bank (several channels), ``cycles`` that have grown, ``novelty`` of a lone
-channel, and ``reported``: a fault code that stands, by how long it has (3 log(1 + hours), so that one hour
-is worth as much as nothing known either way; the dictionary's confirmation rules ask for 10 to 60 minutes).
-Each has its own online calibration.  What an outcome teaches is the *peak* that the source
+Sources: ``surprise`` of the bank (several channels), ``cycles`` that have grown, and ``novelty`` of a lone
+channel.  Each has its own online calibration.  What an outcome teaches is the *peak* that the source
 reached: a peak that outlives the horizon without a failure was wrong, where failures are reported at all;
 a peak before a failure was right.  Both lessons are given at the same age, or the first failures would
 teach that every suspicion is right before the false ones are known as such.  A failure that a learnt
@@ -19,14 +17,12 @@ import numpy as np
 from cloud.detection.calibration import Platt
 from cloud.detection.records import Floats, Ints
 
-SOURCES = ("surprise", "cycles", "novelty", "reported")
-REPORTED = SOURCES.index("reported")
+SOURCES = ("surprise", "cycles", "novelty")
 QUIET = -5.0  # a source that says nothing
 PEAK = 2.0  # a source that stood below this has said nothing that an outcome could confirm or refute
 SUSPECTED = 0.2
 KEPT_IN_MIND = 0.02
 DAY_S = 86400.0
-LONG_H = 24.0  # a code that stands for longer is no surer
 
 
 class Suspicions:
@@ -36,7 +32,7 @@ class Suspicions:
 
     def __init__(self, settle_s: float) -> None:
         self.settle_s = settle_s  # age at which an outcome is known either way
-        self.platt = (Platt(5.0, 1.5), Platt(5.5, 1.2), Platt(1.1, 4.0), Platt(3.0 * np.log(2.0), 1.5))
+        self.platt = (Platt(5.0, 1.5), Platt(5.5, 1.2), Platt(1.1, 4.0))
         self.lessons: deque[tuple[float, int, float, float]] = deque()  # due, source, statistic, weight
         self.peaks = np.zeros((0, len(SOURCES)))
         self.peak_at = np.zeros((0, len(SOURCES)))
@@ -94,23 +90,14 @@ class Suspicions:
                 platt.learn(float(self.peaks[row, k]), right, weight)
         self.peaks[row] = QUIET
 
-    def probability(self, statistics: Floats, known: Floats) -> tuple[Floats, Ints]:
-        """The greater of ``known`` (n,) and what the sources' ``statistics`` (n, sources) are worth, and which
-        source it is (-1 = ``known``)."""
-        probability = known.copy()
-        source = np.full(len(known), -1)
+    def probability(self, statistics: Floats) -> Floats:
+        """What the sources' ``statistics`` (n, sources) are worth: the greatest of their probabilities (n,)."""
+        probability = np.zeros(len(statistics))
         for k, (platt, top) in enumerate(zip(self.platt, statistics.max(axis=0).tolist(), strict=True)):
-            u = statistics[:, k]
             if top > QUIET:
-                p = np.where(u > QUIET, platt.probability(u), 0.0)
-                source[p > probability] = k
-                np.maximum(probability, p, out=probability)
-        return probability, source
-
-    def stands(self, view: Ints | slice, at: Floats, since: Floats) -> Floats:
-        """The statistic of ``reported``: for how long a code has stood, ``since`` +inf where none does."""
-        hours = np.minimum(np.maximum(at - since[view], 0.0) / 3600.0, LONG_H)
-        return np.where(np.isfinite(since[view]), 3.0 * np.log1p(hours), QUIET)
+                u = statistics[:, k]
+                np.maximum(probability, np.where(u > QUIET, platt.probability(u), 0.0), out=probability)
+        return probability
 
     def news(self, view: Ints | slice, at: Floats, probability: Floats) -> Floats:
         """Score of a lone channel, which cannot be cross-checked: what it says counts in full when it is

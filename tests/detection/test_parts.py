@@ -204,6 +204,19 @@ def test_budget_is_never_overdrawn_and_learns_what_was_false():
     assert budget.refused == 2
 
 
+def test_a_fault_that_shows_after_a_visit_found_none_is_given_back():
+    for days, back in ((10, 1.0), (90, 0.0)):
+        budget = FalseCallBudget(10.0)
+        budget.watched(365 * 86400.0)
+        assert budget.take("d", 1.0, 0.9)
+        budget.known("d", 1.0, False)
+        spent = budget.spent
+        budget.known("d", 1.0 + days * 86400.0, True)
+        assert budget.spent == pytest.approx(spent - back)
+        budget.known("d", 2.0 + days * 86400.0, True)
+        assert budget.spent == pytest.approx(spent - back), "once"
+
+
 def test_engine_holds_a_false_call_budget():
     rng = np.random.default_rng(8)
     counts = []

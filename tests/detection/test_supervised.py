@@ -113,10 +113,15 @@ def model_of(features: int = 2) -> Supervised:
     return found
 
 
-def show(model: Supervised, row: int, day: float, first: float, otherwise: float = 0.0) -> float:
+def show(model: Supervised, row: int, day: float, first: float, otherwise: float = 0.0, faulty: bool = False) -> float:
     """The device shows ``first`` as its first feature on a day."""
     said = model.state(
-        np.array([row]), np.array([day * DAY]), np.array([[first, 0.0]]), np.array([True]), np.array([otherwise])
+        np.array([row]),
+        np.array([day * DAY]),
+        np.array([[first, 0.0]]),
+        np.array([True]),
+        np.array([otherwise]),
+        np.array([faulty]),
     )
     return float(said[0])
 
@@ -125,7 +130,7 @@ def test_a_fault_soon_after_makes_a_snapshot_right_and_silence_wrong_at_the_same
     model = model_of()
     show(model, 0, 0.0, 1.0)
     show(model, 1, 0.0, 1.0)
-    model.right(0, 2.0 * DAY, "pump", 1.0)
+    model.right(0, 2.0 * DAY, 4.0 * DAY, "pump", 1.0)
     show(model, 2, 20.0, 0.0)
     assert len(model.open) == 3, "nothing is learnt before an outcome either way would be known"
     show(model, 2, 21.5, 0.0)
@@ -159,7 +164,7 @@ def teach(model: Supervised, days: int, *, otherwise: bool, misleading: bool) ->
             sign = 3.0 if fails or misleading else 0.0
             show(model, row, float(day), sign, otherwise=0.9 if otherwise and fails else 0.0)
             if fails:
-                model.right(0, day * DAY + HOUR, "pump", 1.0)
+                model.right(0, day * DAY + HOUR, day * DAY + HOUR, "pump", 1.0)
             model.calling[row] = False  # each day's call is a new one
 
 
@@ -231,6 +236,17 @@ def test_a_code_that_went_is_no_reason():
     happen(engine, at, EventKind.CODE_RAISED)
     happen(engine, at + HOUR / 3, EventKind.CODE_CLEARED)
     assert not engine.wake(at + 5 * HOUR).devices
+
+
+def test_what_a_code_raised_is_taken_back_when_it_goes_without_waiting_for_a_sample():
+    engine, at = quiet_engine()
+    happen(engine, at, EventKind.CODE_RAISED)
+    assert engine.wake(at + HOUR).scores[0] >= 0.5
+    happen(engine, at + 2 * HOUR, EventKind.CODE_CLEARED)
+    after = engine.wake(at + 2 * HOUR)
+    assert after.devices == ["d3"]
+    assert after.scores[0] < 0.1
+    assert not engine.wake(at + 3 * HOUR).devices
 
 
 def test_codes_that_proved_nothing_weigh_less_and_those_confirmed_more():
