@@ -26,11 +26,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from cloud.detection import checkpoint
 from cloud.detection.columns import looked_up
+from cloud.detection.compiled import Floats1, Given2, Ints1, compiled
 from cloud.detection.decision import FalseCallBudget, checked_at_random
 from cloud.detection.family import Family
 from cloud.detection.judgement import Judgement, Judgements, no_judgements
@@ -69,7 +71,6 @@ class Engine:
         self._by_channels: dict[tuple[tuple[str, ...], tuple[str, ...]], Family] = {}
         self._by_layout: dict[tuple[str, ...], Family] = {}
         self._home: dict[str, Family] = {}
-        self._columns: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, ...]] = {}
         self._orphans: dict[str, list[DeviceEvent]] = {}
 
     # -- records -------------------------------------------------------------------------------------
@@ -80,13 +81,12 @@ class Engine:
         n = len(block.devices)
         if not n:
             return no_judgements()
-        roles = roles_of(block.channels)
         home = self._by_layout.get(block.channels)
         if home is None:
-            home = self._family(block.channels, roles)
+            home = self._family(block.channels, roles_of(block.channels))
         out = _Columns(n)
         for family, picked, rows in self._by_family(block, home):
-            self._rounds(family, block, roles, picked, rows, out)
+            self._rounds(family, block, picked, rows, out)
         return self._judgements(block.devices, block.times, out.score, out.probability, out.raised)
 
     def _family(self, channels: tuple[str, ...], roles: ChannelRoles) -> Family:
@@ -144,48 +144,33 @@ class Engine:
         for event in self._orphans.pop(device, ()):
             self._happened(event)
 
-    def _rounds(  # noqa: PLR0917 - what is judged, and where to
-        self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, rows: Ints, out: _Columns
-    ) -> None:
-        devices = block.devices
-        whole = len(picked) == len(devices)
-        times, taken = (block.times, block.values) if whole else (block.times[picked], block.values[picked])
-        values = _columns_of(taken, self._where(family.channels, roles.telemetry, block.channels))
-        modes = _columns_of(taken, self._where(family.mode_names, roles.modes, block.channels))
-        if roles.codes or roles.parts:
-            self._codes(family, block, roles, picked, rows)
-        if (len(rows) == 1 or (rows[1:] > rows[:-1]).all()) and (times > family.last_at[rows]).all():
-            self._judge(family, _Round(picked, rows, times, values, modes), out)
+    def _rounds(self, family: Family, block: RecordBlock, picked: Ints, rows: Ints, out: _Columns) -> None:
+        layout = _layout(family.channels, family.mode_names, block.channels)
+        times = np.array(block.times, np.float64)[picked]
+        if layout.codes or layout.parts:
+            self._codes(family, block, layout, picked, rows)
+        if _fresh_and_in_order(rows, times, family.last_at):
+            self._judge(family, block, layout, _Round(picked, rows, times), out)
             return
         for turn in _turns(rows):
             fresh = times[turn] > family.last_at[rows[turn]]
             for i in turn[~fresh]:
-                self.stale_rows[devices[picked[i]]] += 1
+                self.stale_rows[block.devices[picked[i]]] += 1
                 out.score[picked[i]] = out.probability[picked[i]] = family.score[rows[i]]
             live = turn[fresh]
             if len(live):
                 o = live[np.argsort(rows[live], kind="stable")]
-                self._judge(family, _Round(picked[o], rows[o], times[o], values[o], modes[o]), out)
+                self._judge(family, block, layout, _Round(picked[o], rows[o], times[o]), out)
 
-    def _where(
-        self, wanted: Sequence[str], offered: tuple[tuple[int, str], ...], channels: tuple[str, ...]
-    ) -> tuple[int, ...]:
-        """The column of each wanted channel, -1 where the block has none."""
-        key = (tuple(wanted), channels)
-        found = self._columns.get(key)
-        if found is None:
-            place = {name: column for column, name in offered}
-            found = self._columns[key] = tuple(place.get(name, -1) for name in wanted)
-        return found
-
-    def _codes(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, rows: Ints) -> None:
-        for column, name in roles.codes:
-            for i in np.flatnonzero(block.values[picked, column] > 0):
-                family.evidence.code_seen(int(rows[i]), name, float(block.times[picked[i]]))
-        for column, name in roles.parts:
-            for i in np.flatnonzero(block.values[picked, column] > 0):
-                at, device = float(block.times[picked[i]]), block.devices[picked[i]]
-                family.evidence.happened(int(rows[i]), DeviceEvent(at, device, EventKind.PART_REPLACED, name))
+    def _codes(self, family: Family, block: RecordBlock, layout: _Layout, picked: Ints, rows: Ints) -> None:
+        evidence = family.evidence
+        for k, i in _positive(block.values, picked, layout.marked).tolist():
+            row, at = int(rows[i]), float(block.times[picked[i]])
+            if k < len(layout.codes):
+                evidence.code_seen(row, layout.codes[k], at)
+            else:
+                part = layout.parts[k - len(layout.codes)]
+                evidence.happened(row, DeviceEvent(at, block.devices[picked[i]], EventKind.PART_REPLACED, part))
 
     def _happened(self, event: DeviceEvent) -> None:
         family = self._home.get(event.device)
@@ -194,16 +179,15 @@ class Engine:
             return
         family.evidence.happened(family.rows[event.device], event)
 
-    def _judge(self, family: Family, turn: _Round, out: _Columns) -> None:
+    def _judge(self, family: Family, block: RecordBlock, layout: _Layout, turn: _Round, out: _Columns) -> None:
         rows, at, place = turn.rows, turn.at, turn.place
-        verdicts = family.judge(rows, at, turn.values, turn.modes)
-        score = verdicts.score
-        family.score[rows] = score
-        out.score[place] = score
-        out.probability[place] = verdicts.probability
+        values = _taken(block.values, place, layout.telemetry)
+        score, probability = family.judge(rows, at, values, _taken(block.values, place, layout.settings))
+        family.score[rows] = out.score[place] = score
+        out.probability[place] = probability
         due = score >= self._threshold(family, rows)
         self._watched(family, rows, at)
-        for i in np.flatnonzero(due):
+        for i in np.flatnonzero(due).tolist():
             if self._may_raise(family, int(rows[i]), float(at[i]), float(score[i])):
                 out.raised[int(place[i])] = judgement_of(family, int(rows[i]), float(at[i]), float(score[i]), True)
 
@@ -340,25 +324,72 @@ class Engine:
 
 @dataclass(slots=True)
 class _Round:
-    """One sample of each of some devices of a family: their places in the block, rows in the family,
-    event times, readings and operating settings."""
+    """One sample of each of some devices of a family: their places in the block, rows in the family, event times."""
 
     place: Ints
     rows: Ints
     at: Floats
-    values: Floats
-    modes: Floats
 
 
-def _columns_of(values: Floats, columns: tuple[int, ...]) -> Floats:
-    if not columns:
-        return np.zeros((len(values), 0))
-    if columns == tuple(range(values.shape[1])):
-        return values
-    if -1 not in columns:
-        return values[:, columns]
-    padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
-    return padded[:, columns]
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where a family's readings and operating settings are in a block's columns, -1 where the block has none, and the
+    columns that are ``marked`` when a code comes, and then those when a part is replaced."""
+
+    telemetry: Ints
+    settings: Ints
+    marked: Ints
+    codes: tuple[str, ...]
+    parts: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def _layout(telemetry: tuple[str, ...], settings: tuple[str, ...], channels: tuple[str, ...]) -> _Layout:
+    roles = roles_of(channels)
+
+    def columns(wanted: tuple[str, ...], offered: tuple[tuple[int, str], ...]) -> Ints:
+        place = {name: column for column, name in offered}
+        return np.array([place.get(name, -1) for name in wanted], np.int64)
+
+    return _Layout(
+        columns(telemetry, roles.telemetry),
+        columns(settings, roles.modes),
+        np.array([column for column, _ in roles.codes + roles.parts], np.int64),
+        tuple(name for _, name in roles.codes),
+        tuple(name for _, name in roles.parts),
+    )
+
+
+@compiled
+def _taken(values: Given2, rows: Ints1, columns: Ints1) -> Floats:
+    """These rows and columns of a block, NaN for column -1."""
+    out = np.empty((len(rows), len(columns)))
+    for i in range(len(rows)):
+        for c in range(len(columns)):
+            out[i, c] = values[rows[i], columns[c]] if columns[c] >= 0 else np.nan
+    return out
+
+
+@compiled
+def _positive(values: Given2, rows: Ints1, columns: Ints1) -> Ints:
+    """Where (which of the columns, which of the rows) the block's values are positive: (k, 2), by column."""
+    out = np.empty((len(rows) * len(columns), 2), np.int64)
+    count = 0
+    for k in range(len(columns)):
+        for i in range(len(rows)):
+            if values[rows[i], columns[k]] > 0:
+                out[count, 0], out[count, 1] = k, i
+                count += 1
+    return out[:count]
+
+
+@compiled
+def _fresh_and_in_order(rows: Ints1, times: Floats1, last_at: Floats1) -> bool:
+    """Whether each row comes once, in order, and is newer than the last of its device."""
+    good = True
+    for i in range(len(rows)):
+        good &= times[i] > last_at[rows[i]] and (i == 0 or rows[i] > rows[i - 1])
+    return good
 
 
 class _Columns:

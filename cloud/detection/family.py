@@ -9,17 +9,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from cloud.detection.bank import BankReading, ChannelBank
+from cloud.detection.bank import ChannelBank
 from cloud.detection.code_memory import CodeMemory
+from cloud.detection.compiled import (
+    Bools1,
+    Bools2,
+    Floats1,
+    Floats2,
+    Floats3,
+    Given1,
+    Given2,
+    Ints1,
+    Signs2,
+    compiled,
+)
 from cloud.detection.conjunctions import NOTHING, Conjunctions
 from cloud.detection.conjunctions import Evidence as Found
 from cloud.detection.cycles import PhaseCutter, PhaseHistory
 from cloud.detection.drift import FleetWatch
 from cloud.detection.evidence import ANOMALY_OFF, ANOMALY_ON, Evidence
+from cloud.detection.growing import grow
 from cloud.detection.models import Believed
 from cloud.detection.modes import OperatingModes
 from cloud.detection.novelty import RecordBook
@@ -33,26 +45,34 @@ from cloud.detection.suspicion import PEAK, QUIET, REPORTED, SOURCES, Suspicions
 FORESIGHT_S = 14 * 86400.0
 SETTLE_S = 7 * 86400.0
 WAKE_EVERY_S = 600.0
+RECALL_EVERY_S = 3600.0
 WEIGH_EVERY_S = 3600.0
 WEIGH_CALM_EVERY_S = 6 * 3600.0
 KNOWN_SAMPLES = 10.0  # effectively independent, before a device's portrait is like it
+GREATEST = 1e30  # no reading is taken to be further from 0
 CYCLE_SLOTS = 2  # at most so many channels of a device are followed by cycles
-
-
-@dataclass(slots=True)
-class Verdicts:
-    """What the family says of the rows of one round: probability of a fault, from which source
-    (-1 = from a conjunction), the sources' statistics (n, sources)."""
-
-    probability: Floats
-    score: Floats
-    source: Ints
-    statistics: Floats
-    young: Bools
 
 
 class Family:
     """State of all devices that share a channel set."""
+
+    ARRAYS = (
+        "cohort",
+        "last_at",
+        "first_at",
+        "score",
+        "known",
+        "known_at",
+        "quiet_until",
+        "ticketed_at",
+        "slots",
+        "stirred",
+        "surprise",
+        "away_since",
+        "seen_fault",
+        "weigh_at",
+        "judged_at",
+    )
 
     def __init__(self, channels: tuple[str, ...], modes: tuple[str, ...], settings: EngineSettings) -> None:
         self.settings = settings
@@ -121,64 +141,37 @@ class Family:
         growing = (self.bank, self.cutter, self.book, self.sensors, self.evidence, self.codes)
         for part in (*growing, self.suspicions, self.supervised):
             part.grow(devices)
-        have = len(self.cohort)
-        if devices > have:
-            more = max(devices, 2 * have) - have
-            for name in (
-                "cohort",
-                "last_at",
-                "first_at",
-                "score",
-                "known",
-                "known_at",
-                "quiet_until",
-                "ticketed_at",
-                "slots",
-                "stirred",
-                "surprise",
-                "away_since",
-                "seen_fault",
-                "weigh_at",
-                "judged_at",
-            ):
-                old = getattr(self, name)
-                setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]), old.dtype)]))
+        grow(self, self.ARRAYS, devices)
 
     # -- one sample of each of some devices ----------------------------------------------------------
-    def judge(self, rows: Ints, at: Floats, values: Floats, settings: Floats) -> Verdicts:
-        """Judge one sample of each of the distinct ``rows``, at event times ``at``."""
-        view: Ints | slice = rows
-        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-            view = slice(int(rows[0]), int(rows[-1]) + 1)
-        raw_seen = np.isfinite(values)
-        raw = np.where(raw_seen, np.minimum(np.maximum(values, -1e30), 1e30), 0.0)
-        self.sensors.observe(view, at, raw, raw_seen)
+    def judge(self, rows: Ints, at: Floats, values: Floats, settings: Floats) -> tuple[Floats, Floats]:
+        """Judge one sample of each of the distinct ``rows`` at event times ``at``: score and probability of a fault."""
+        raw, raw_seen = _readable(values)
+        self.sensors.observe(rows, at, raw, raw_seen)
         x, seen = raw, raw_seen
-        if self.modes.settings:
-            x = self.modes.standardise(settings, np.where(raw_seen, raw, np.nan))
-            seen = np.isfinite(x)
-            x = np.where(seen, x, 0.0)
+        if self.modes.settings and not self.modes.continuous:
+            x, seen = _readable(self.modes.standardise(settings, np.where(raw_seen, raw, np.nan)))
         self.samples += len(rows)
         if self.samples >= self.cohorts_at and len(self.names) > 2:
             self.bank.learn_cohorts(self.cohort[: len(self.names)], len(self.cohorts))
             self.cohorts_at = max(self.samples * 1.1, self.cohorts_at + 50)
-        reading = self.bank.observe(view, x, seen, self.cohort[view])
+        surprise, young = self.bank.observe(rows, x, seen, self.cohort[rows])
         statistics = np.full((len(rows), len(SOURCES)), QUIET)
         if self.codes.standing:
-            statistics[:, REPORTED] = self.suspicions.stands(view, at, self.codes.since)
+            statistics[:, REPORTED] = self.suspicions.stands(rows, at, self.codes.since)
         if self.cutter.worth_while():
-            statistics[:, 1] = self._cycles(rows, view, at, raw, raw_seen)
-        cycling = statistics[:, 1] > QUIET
+            self._cycles(rows, at, raw, raw_seen, statistics)
         if len(self.channels) == 1:
-            statistics[:, 2] = np.where(cycling, QUIET, self.book.observe(view, raw[:, 0], raw_seen[:, 0]))
+            margins = self.book.observe(rows, raw[:, 0], raw_seen[:, 0])
+            statistics[:, 2] = np.where(statistics[:, 1] > QUIET, QUIET, margins)
         else:
-            statistics[:, 0] = np.where(reading.young, QUIET, reading.surprise)
-            self._watch_fleet(view, at, statistics[:, 0])
-        return self._weigh(rows, view, at, statistics, reading, cycling)
+            statistics[:, 0] = np.where(young, QUIET, surprise)
+            self._watch_fleet(rows, at, statistics[:, 0])
+        return self._weigh(rows, at, statistics, young)
 
-    def _watch_fleet(self, view: Ints | slice, at: Floats, surprise: Floats) -> None:
+    def _watch_fleet(self, rows: Ints, at: Floats, surprise: Floats) -> None:
         """Since when each device has been away from normal; a cohort that moves as one starts afresh."""
-        self.surprise[view] = surprise
+        self.surprise[rows] = surprise
         now = float(at[-1])
         if now // 3600.0 <= self.fleet.hour:
             return
@@ -204,83 +197,80 @@ class Family:
         gone = at - since
         return _between(further, 0.1, gone), _between(further, 0.9, gone)
 
-    def _cycles(self, rows: Ints, view: Ints | slice, at: Floats, x: Floats, seen: Bools) -> Floats:
-        ended, phases, void = self.cutter.observe(view, x, seen)
-        slots = self.slots[view]
-        if void.any():
+    def _cycles(self, rows: Ints, at: Floats, x: Floats, seen: Bools, statistics: Floats) -> None:
+        ended, phases, void = self.cutter.observe(rows, x, seen)
+        if np.count_nonzero(void):
+            slots = self.slots[rows]
             gone = slots[void & (slots > 0)]
             if len(gone):
                 self.phases.forget(gone - 1)
-        if ended.any():
-            cycling = ended & self.cutter.cycling(view)
-            for i, c in np.argwhere(cycling & (slots == 0)):
-                if (self.slots[rows[i]] > 0).sum() < CYCLE_SLOTS:
-                    self.slot_count += 1
-                    self.phases.grow(self.slot_count)
-                    self.slots[rows[i], c] = self.slot_count
-            slots = self.slots[view]
-            for c in np.flatnonzero(cycling.any(axis=0)):
-                which = np.flatnonzero(cycling[:, c] & (slots[:, c] > 0))
-                if len(which):
-                    self.phases.observe(slots[which, c] - 1, phases[which, c], at[which])
-        if not slots.any():
-            return np.full(len(rows), QUIET)
-        found = np.full(slots.shape, QUIET)
-        held = slots > 0
-        found[held] = self.phases.calibrated(slots[held] - 1)
-        return np.asarray(found.max(axis=1))
+        if np.count_nonzero(ended):
+            self._phases_ended(rows, at, ended & self.cutter.cycling(rows), phases)
+        if self.slot_count:
+            statistics[:, 1] = self.phases.calibrated(self.slots[rows])
 
-    def _weigh(  # noqa: PLR0917 - one statistic each
-        self, rows: Ints, view: Ints | slice, at: Floats, statistics: Floats, reading: BankReading, cycling: Bools
-    ) -> Verdicts:
-        slow = min(2, len(self.settings.spans) - 1)
-        strength = reading.smooth[slow] / self.bank.spread[slow]
-        unfit = reading.young | cycling
-        if unfit.any():
-            strength[unfit] = 0.0
+    def _phases_ended(self, rows: Ints, at: Floats, cycling: Bools, phases: Floats) -> None:
+        """Take the phases that ended in channels that cycle; the first few such channels of a device get a slot."""
+        for i, c in np.argwhere(cycling & (self.slots[rows] == 0)):
+            if (self.slots[rows[i]] > 0).sum() < CYCLE_SLOTS:
+                self.slot_count += 1
+                self.phases.grow(self.slot_count)
+                self.slots[rows[i], c] = self.slot_count
+        slots = self.slots[rows]
+        for c in np.flatnonzero(cycling.any(axis=0)):
+            which = np.flatnonzero(cycling[:, c] & (slots[:, c] > 0))
+            if len(which):
+                self.phases.observe(slots[which, c] - 1, phases[which, c], at[which])
+
+    def _weigh(self, rows: Ints, at: Floats, statistics: Floats, young: Bools) -> tuple[Floats, Floats]:
         if self.suspicions.lessons:
             self.suspicions.learn_due(float(at[-1]))
-        calm = (
-            not self.stirred[view].any()
-            and statistics[:, :2].max() <= ANOMALY_ON
-            and statistics[:, REPORTED].max() <= QUIET
-            and np.abs(strength).max(initial=0.0) < self.settings.drift_sigmas
-            and not (self.evidence.changes_at[view] <= at).any()
+        strength, calm = _strength(
+            rows,
+            at,
+            statistics,
+            young,
+            self.bank.smooth,
+            self.bank.spread,
+            min(2, len(self.settings.spans) - 1),
+            self.settings.drift_sigmas,
+            self.stirred,
+            self.evidence.changes_at,
         )
         if not calm:
-            self._follow_up(rows, view, at, statistics, strength)
-        self._portray(rows, view, at, statistics[:, 0])
-        probability, source = self.suspicions.probability(statistics, self._taught()[view])
-        score = self.suspicions.news(view, at, probability) if len(self.channels) == 1 else probability
-        return Verdicts(probability, score, source, statistics, reading.young)
+            self._follow_up(rows, at, statistics, strength)
+        self._portray(rows, at, statistics[:, 0])
+        probability = self.suspicions.probability(statistics, self._taught()[rows])
+        score = self.suspicions.news(rows, at, probability) if len(self.channels) == 1 else probability
+        return score, probability
 
-    def _follow_up(self, rows: Ints, view: Ints | slice, at: Floats, statistics: Floats, strength: Floats) -> None:
+    def _follow_up(self, rows: Ints, at: Floats, statistics: Floats, strength: Floats) -> None:
         """Literals, what is known of them, peaks and absences of the rows, some of which are stirred."""
-        for i in self.evidence.changed(rows, at, strength, statistics[:, 0], statistics[:, 1]):
-            row = int(rows[i])
+        for i in self.evidence.changed(rows, at, strength, statistics[:, 0], statistics[:, 1]).tolist():
+            row, when = int(rows[i]), float(at[i])
             before = self.evidence.devices[row].literals
-            literals = self.evidence.renew(row, float(at[i]))
+            literals = self.evidence.renew(row, when)
             if literals != before:
-                self.conjunctions.update(self.names[row], float(at[i]), literals)
-            self._recall(row, float(at[i]))
-        for i in np.flatnonzero((self.known_at[view] + 3600.0 <= at) & (self.known[view] > 0)):
+                self.conjunctions.update(self.names[row], when, literals)
+            self._recall(row, when)
+        for i in _asked_again(rows, at, self.known, self.known_at).tolist():
             self._recall(int(rows[i]), float(at[i]))
-        self.suspicions.remember(view, at, statistics, self.failures_reported)
-        surprise = statistics[:, 0]
-        since = np.where(surprise <= ANOMALY_OFF, np.inf, self.away_since[view])
-        since = np.where((surprise > ANOMALY_ON) & np.isinf(since), at, since)
-        self.away_since[view] = since
-        self.stirred[view] = (
-            self.evidence.holds(view)
-            | (self.known[view] > 0)
-            | (self.suspicions.peaks[view] > PEAK).any(axis=1)
-            | np.isfinite(since)
+        self.suspicions.remember(rows, at, statistics, self.failures_reported)
+        _follow_absences(
+            rows,
+            at,
+            statistics[:, 0],
+            self.known,
+            self.evidence.drifts,
+            self.evidence.flags,
+            self.suspicions.peaks,
+            self.away_since,
+            self.stirred,
         )
 
-    def _portray(self, rows: Ints, view: Ints | slice, at: Floats, surprise: Floats) -> None:
+    def _portray(self, rows: Ints, at: Floats, surprise: Floats) -> None:
         """What the supervised model says of the rows, once an hour each, a calm device less often."""
-        known = self.bank.seen[view] >= KNOWN_SAMPLES * min(self.bank.inflation, 8.0)
-        due = np.flatnonzero(known & (at >= self.weigh_at[view]))
+        due = _due(rows, at, self.bank.seen, KNOWN_SAMPLES * min(self.bank.inflation, 8.0), self.weigh_at)
         if not len(due):
             return
         n = len(self.names)
@@ -299,10 +289,10 @@ class Family:
         when = np.full(len(rows), at)
         statistics = np.full((len(rows), len(SOURCES)), QUIET)
         statistics[:, REPORTED] = self.suspicions.stands(rows, when, self.codes.since)
-        self._portray(rows, rows, when, self.surprise[rows])
+        self._portray(rows, when, self.surprise[rows])
         self.suspicions.remember(rows, when, statistics, self.failures_reported)
         self.stirred[rows] = True
-        probability, _ = self.suspicions.probability(statistics, self._taught()[rows])
+        probability = self.suspicions.probability(statistics, self._taught()[rows])
         self.score[rows] = np.maximum(probability, self.score[rows])
         self.judged_at[rows] = at
         return rows
@@ -394,3 +384,92 @@ def _between(ordered: Sequence[float], share: float, less: float) -> float:
     low, part = ordered[below] - less, place - below
     high = ordered[min(below + 1, len(ordered) - 1)] - less
     return low + (high - low) * part if part < 0.5 else high - (high - low) * (1.0 - part)
+
+
+@compiled
+def _readable(values: Given2) -> tuple[Floats, Bools]:
+    """Readings as finite numbers, 0 where there is none, and where there is one."""
+    x, seen = np.zeros(values.shape), np.zeros(values.shape, np.bool_)
+    for i in range(values.shape[0]):
+        for c in range(values.shape[1]):
+            if np.isfinite(values[i, c]):
+                x[i, c] = min(max(values[i, c], -GREATEST), GREATEST)
+                seen[i, c] = True
+    return x, seen
+
+
+@compiled
+def _strength(  # noqa: PLR0917 - the family's arrays
+    rows: Ints1,
+    at: Floats1,
+    statistics: Floats2,
+    young: Bools1,
+    smooth: Floats3,
+    spread: Floats2,
+    scale: int,
+    drift_sigmas: float,
+    stirred: Bools1,
+    changes_at: Floats1,
+) -> tuple[Floats, bool]:
+    """How many sigmas each channel (n, C) is from normal at this scale, 0 for a device that is young or cycles; and
+    whether nothing of any of the rows needs following up."""
+    n, width = len(rows), smooth.shape[2]
+    strength, calm = np.zeros((n, width)), True
+    for i in range(n):
+        row = rows[i]
+        if stirred[row] or changes_at[row] <= at[i] or statistics[i, REPORTED] > QUIET:
+            calm = False
+        if not (statistics[i, 0] <= ANOMALY_ON and statistics[i, 1] <= ANOMALY_ON):
+            calm = False
+        if young[i] or statistics[i, 1] > QUIET:
+            continue
+        for c in range(width):
+            strength[i, c] = smooth[scale, row, c] / spread[scale, c]
+            if not abs(strength[i, c]) < drift_sigmas:
+                calm = False
+    return strength, calm
+
+
+@compiled
+def _asked_again(rows: Ints1, at: Floats1, known: Floats1, known_at: Floats1) -> Ints:
+    """Positions of the rows of which something is known by conjunctions, and was not asked for a while."""
+    return np.array(
+        [i for i in range(len(rows)) if known[rows[i]] > 0 and known_at[rows[i]] + RECALL_EVERY_S <= at[i]], np.int64
+    )
+
+
+@compiled
+def _follow_absences(  # noqa: PLR0917 - the family's arrays
+    rows: Ints1,
+    at: Floats1,
+    surprise: Given1,
+    known: Floats1,
+    drifts: Signs2,
+    flags: Bools2,
+    peaks: Floats2,
+    away_since: Floats1,
+    stirred: Bools1,
+) -> None:
+    """Since when each row has been away from normal, and whether anything of it is left to follow."""
+    for i in range(len(rows)):
+        row = rows[i]
+        if surprise[i] <= ANOMALY_OFF:
+            away_since[row] = np.inf
+        elif surprise[i] > ANOMALY_ON and np.isinf(away_since[row]):
+            away_since[row] = at[i]
+        left = known[row] > 0 or np.isfinite(away_since[row])
+        for c in range(drifts.shape[1]):
+            left |= drifts[row, c] != 0
+        for k in range(flags.shape[1]):
+            left |= flags[row, k]
+        for k in range(peaks.shape[1]):
+            left |= peaks[row, k] > PEAK
+        stirred[row] = left
+
+
+@compiled
+def _due(rows: Ints1, at: Floats1, seen: Floats1, known_from: float, weigh_at: Floats1) -> Ints:
+    """Positions of the rows that are known well enough to be portrayed, and are due."""
+    return np.array(
+        [i for i in range(len(rows)) if seen[rows[i]] >= known_from and at[i] >= weigh_at[rows[i]]], np.int64
+    )

@@ -17,6 +17,8 @@ from collections import deque
 import numpy as np
 
 from cloud.detection.calibration import Platt
+from cloud.detection.compiled import Floats1, Floats2, Ints1, Pairs4, compiled
+from cloud.detection.growing import grow
 from cloud.detection.records import Floats, Ints
 
 SOURCES = ("surprise", "cycles", "novelty", "reported")
@@ -32,8 +34,6 @@ LONG_H = 24.0  # a code that stands for longer is no surer
 class Suspicions:
     """Peaks and calibrations of the sources for all devices of a family."""
 
-    ARRAYS = ("peaks", "peak_at", "told", "told_at")
-
     def __init__(self, settle_s: float) -> None:
         self.settle_s = settle_s  # age at which an outcome is known either way
         self.platt = (Platt(5.0, 1.5), Platt(5.5, 1.2), Platt(1.1, 4.0), Platt(3.0 * np.log(2.0), 1.5))
@@ -45,13 +45,8 @@ class Suspicions:
 
     def grow(self, devices: int) -> None:
         """Room for at least ``devices`` rows."""
-        have = len(self.told)
-        if devices > have:
-            more = max(devices, 2 * have) - have
-            for name in self.ARRAYS:
-                old = getattr(self, name)
-                fill = QUIET if name == "peaks" else 0.0
-                setattr(self, name, np.concatenate([old, np.full((more, *old.shape[1:]), fill)]))
+        grow(self, ("peaks",), devices, QUIET)
+        grow(self, ("peak_at", "told", "told_at"), devices)
 
     def forget(self, row: int) -> None:
         """After a repair: what was suspected is settled."""
@@ -63,19 +58,12 @@ class Suspicions:
             _, k, u, weight = self.lessons.popleft()
             self.platt[k].learn(u, True, weight)
 
-    def remember(self, view: Ints | slice, at: Floats, statistics: Floats, silence_is_health: bool) -> None:
+    def remember(self, rows: Ints, at: Floats, statistics: Floats, silence_is_health: bool) -> None:
         """Follow the peaks, and settle those that have outlived their time."""
-        peaks, when = self.peaks[view], self.peak_at[view]
-        stale = (at[:, None] - when > self.settle_s) & (peaks > PEAK)
-        stale &= statistics < 0.5 * peaks
-        if stale.any():
-            if silence_is_health:
-                for i, k in np.argwhere(stale):
-                    self.platt[k].learn(float(peaks[i, k]), False)
-            peaks = np.where(stale, QUIET, peaks)
-        higher = statistics > peaks
-        self.peaks[view] = np.where(higher, statistics, peaks)
-        self.peak_at[view] = np.where(higher, at[:, None], when)
+        stale, peaks = _follow_peaks(rows, at, statistics, self.settle_s, self.peaks, self.peak_at)
+        if silence_is_health and len(stale):
+            for k, u in zip(stale.tolist(), peaks.tolist(), strict=True):
+                self.platt[k].learn(u, False)
 
     def failed(self, row: int, at: float, weight: float) -> None:
         """The device failed: its peaks were right, to be learnt when they are as old as false ones are.
@@ -94,29 +82,62 @@ class Suspicions:
                 platt.learn(float(self.peaks[row, k]), right, weight)
         self.peaks[row] = QUIET
 
-    def probability(self, statistics: Floats, known: Floats) -> tuple[Floats, Ints]:
-        """The greater of ``known`` (n,) and what the sources' ``statistics`` (n, sources) are worth, and which
-        source it is (-1 = ``known``)."""
-        probability = known.copy()
-        source = np.full(len(known), -1)
-        for k, (platt, top) in enumerate(zip(self.platt, statistics.max(axis=0).tolist(), strict=True)):
-            u = statistics[:, k]
-            if top > QUIET:
-                p = np.where(u > QUIET, platt.probability(u), 0.0)
-                source[p > probability] = k
-                np.maximum(probability, p, out=probability)
-        return probability, source
+    def probability(self, statistics: Floats, known: Floats) -> Floats:
+        """The greater of ``known`` (n,) and what the sources' ``statistics`` (n, sources) are worth."""
+        return _greatest(statistics, known, tuple(platt.weight for platt in self.platt))
 
     def stands(self, view: Ints | slice, at: Floats, since: Floats) -> Floats:
         """The statistic of ``reported``: for how long a code has stood, ``since`` +inf where none does."""
         hours = np.minimum(np.maximum(at - since[view], 0.0) / 3600.0, LONG_H)
         return np.where(np.isfinite(since[view]), 3.0 * np.log1p(hours), QUIET)
 
-    def news(self, view: Ints | slice, at: Floats, probability: Floats) -> Floats:
+    def news(self, rows: Ints, at: Floats, probability: Floats) -> Floats:
         """Score of a lone channel, which cannot be cross-checked: what it says counts in full when it is
         news, that is, more than was said within the last day, and is kept in mind otherwise."""
-        told, told_at = self.told[view], self.told_at[view]
-        news = (probability > 1.02 * told) | (at - told_at > DAY_S)
-        self.told[view] = np.where(news, probability, told)
-        self.told_at[view] = np.where(news, at, told_at)
-        return np.where(news, probability, KEPT_IN_MIND * probability)
+        return _news(rows, at, probability, self.told, self.told_at)
+
+
+@compiled
+def _follow_peaks(  # noqa: PLR0917 - the suspicions' arrays
+    rows: Ints1, at: Floats1, statistics: Floats2, settle_s: float, peaks: Floats2, peak_at: Floats2
+) -> tuple[Ints, Floats]:
+    """The sources and values of the peaks that have outlived their time; see :meth:`Suspicions.remember`."""
+    stale, values = np.empty(statistics.size, np.int64), np.empty(statistics.size)
+    count = 0
+    for i in range(len(rows)):
+        row = rows[i]
+        for k in range(statistics.shape[1]):
+            now, peak = statistics[i, k], peaks[row, k]
+            if peak > PEAK and at[i] - peak_at[row, k] > settle_s and now < 0.5 * peak:
+                stale[count], values[count] = k, peak
+                count += 1
+                peaks[row, k] = QUIET
+            if now > peaks[row, k]:
+                peaks[row, k], peak_at[row, k] = now, at[i]
+    return stale[:count], values[:count]
+
+
+@compiled
+def _greatest(statistics: Floats2, known: Floats1, weights: Pairs4) -> Floats:
+    """See :meth:`Suspicions.probability`; ``weights`` are intercept and slope of each source's calibration."""
+    out = known.copy()
+    for i in range(len(known)):
+        for k in range(statistics.shape[1]):
+            u = statistics[i, k]
+            if u > QUIET:
+                out[i] = max(out[i], 0.5 + 0.5 * np.tanh(0.5 * (weights[k][0] + weights[k][1] * u)))
+    return out
+
+
+@compiled
+def _news(rows: Ints1, at: Floats1, probability: Floats1, told: Floats1, told_at: Floats1) -> Floats:
+    """See :meth:`Suspicions.news`."""
+    score = np.empty(len(rows))
+    for i in range(len(rows)):
+        row = rows[i]
+        if probability[i] > 1.02 * told[row] or at[i] - told_at[row] > DAY_S:
+            told[row], told_at[row] = probability[i], at[i]
+            score[i] = probability[i]
+        else:
+            score[i] = KEPT_IN_MIND * probability[i]
+    return score
