@@ -268,8 +268,8 @@ def _observe(  # noqa: PLR0912, PLR0917 - all of a sample in one pass over the b
         surprise[i] = total / scales
         young[i] = lived[row] < young_below
         normal = surprise[i] < gate or young[i]
-        mature[i] = normal and lived[row] >= 10
         lived[row] += 1.0
+        mature[i] = normal and lived[row] >= 10
         if normal:
             for c in range(width):
                 if seen[i, c]:

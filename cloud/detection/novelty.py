@@ -69,7 +69,7 @@ def _margins(  # noqa: PLR0917 - the book's arrays
         found[0], found[1], found[4], found[5] = jump[0], jump[2], rough[row], jump[1]
         for k in range(len(found)):
             margin = np.log((found[k] + 1e-12) / (greatest[row, k] + 1e-12))
-            if known >= LEAST:
+            if known + 1.0 >= LEAST:
                 margins[i] = max(margins[i], margin)
             greatest[row, k] = max(greatest[row, k] * FORGET, found[k])
         samples[row] = known + 1.0
