@@ -26,6 +26,7 @@ from cloud.detection.records import Bools, Floats, Ints
 FLOOR = 0.05
 FAR = 15.0  # standard deviations beyond which a reading counts no more
 FEW = 8  # rows at once
+MOST_POOLED = 5000.0  # samples that count in the family's mean and variance of q
 
 
 class ChannelBank:
@@ -89,34 +90,37 @@ class ChannelBank:
 
     def observe(self, rows: Ints, values: Floats, seen: Bools, cohort: Ints) -> tuple[Floats, Bools]:
         """One sample of each of the devices ``rows`` (distinct): ``surprise`` of each, and which are *young*.
-        ``values`` (n, C) are finite where ``seen``; ``cohort`` (n,) says which line of the cohort arrays is whose."""
-        q, surprise, young, mature = _observe(
+        ``values`` (n, C) are finite where ``seen``; ``cohort`` is by row the line of the cohort arrays."""
+        self.calls += 1
+        surprise, young, pooled = _observe(
             rows,
             values,
             seen,
-            self.seen,
+            cohort,
+            self.has_priors,
+            self.gate,
             self.young_samples * max(0.75, min(self.inflation, 8.0)),
+            1.0 / self.memory,
+            len(rows) >= FEW or not self.calls % 3,  # a few devices are pooled at every third sample only
+            self.family_n,
             self.count,
             self.mean,
             self.var,
+            self.seen,
             self.smooth,
             self.calm,
             self.q_mean,
             self.q_var,
-            cohort,
-            self.has_priors,
             self.cohort_mean,
             self.cohort_var,
             self.cohort_weight,
             self.alpha,
             self.precision,
+            self.scatter,
             self.family_q,
-            self.gate,
-            1.0 / self.memory,
         )
-        self.calls += 1
-        if len(rows) >= FEW or not self.calls % 3:  # a few devices are pooled at every third sample only
-            self._pool(rows, q, mature)
+        if pooled:
+            self._pooled(pooled)
         return surprise, young
 
     def residuals(self, row: int, scale: int) -> Floats:
@@ -125,25 +129,10 @@ class ChannelBank:
         found: Floats = precision @ self.smooth[scale, row] / np.sqrt(np.diag(precision))
         return found
 
-    def _pool(self, rows: Ints, q: Floats, mature: Bools) -> None:
-        n = int(np.count_nonzero(mature))
-        if not n:
-            return
-        self.family_n = min(self.family_n + n, 5000.0)
-        share = min(1.0, n / self.family_n)
-        _pool(
-            rows,
-            q,
-            mature,
-            share,
-            self.smooth,
-            self.scatter,
-            self.calm,
-            self.q_mean,
-            self.q_var,
-            self.family_q,
-        )
-        self.weight += n
+    def _pooled(self, samples: int) -> None:
+        """So many samples went into the pooled covariance: forget, and invert it anew, when it is time."""
+        self.family_n = min(self.family_n + samples, MOST_POOLED)
+        self.weight += samples
         if self.weight > 20000:
             self.scatter *= 0.5
             self.weight *= 0.5
@@ -199,39 +188,86 @@ class ChannelBank:
 
 
 @compiled
-def _observe(  # noqa: PLR0912, PLR0917 - all of a sample in one pass over the bank's arrays
+def _pool(  # noqa: PLR0917 - the bank's arrays
     rows: Ints1,
-    values: Floats2,
-    seen: Bools2,
-    lived: Floats1,
-    young_below: float,
-    count: Floats2,
-    mean: Floats2,
-    var: Floats2,
+    mature: Bools1,
+    q: Floats2,
+    family_n: float,
     smooth: Floats3,
     calm: Floats1,
     q_mean: Floats2,
     q_var: Floats2,
+    scatter: Floats3,
+    family_q: Floats3,
+) -> int:
+    """Take the samples of the ``mature`` rows into the pooled covariance and into the calibration of q: how many."""
+    scales, _, width = smooth.shape
+    n = int(np.sum(mature))
+    if not n:
+        return 0
+    share = min(1.0, n / min(family_n + n, MOST_POOLED))
+    bounded = np.empty(width)
+    for s in range(scales):
+        off, off2 = 0.0, 0.0
+        for i in range(len(rows)):
+            if not mature[i]:
+                continue
+            row = rows[i]
+            for c in range(width):
+                bounded[c] = min(max(smooth[s, row, c], -6.0), 6.0)
+            for c in range(width):
+                for d in range(width):
+                    scatter[s, c, d] += bounded[c] * bounded[d]
+            rate = 1.0 / min(calm[row] + 1.0, 500.0)
+            reach = 4.0 * np.sqrt(q_var[s, row] + 0.02) + (100.0 if calm[row] < 10 else 0.0)
+            step = min(max(q[s, i] - q_mean[s, row], -reach), reach)
+            q_mean[s, row] += rate * step
+            q_var[s, row] = (1.0 - rate) * (q_var[s, row] + rate * step * step)
+            away = q[s, i] - family_q[0, s, 0]
+            off += away
+            off2 += away * away
+        family_q[0, s, 0] += share * off / n
+        family_q[1, s, 0] += share * (off2 / n - family_q[1, s, 0])
+    for i in range(len(rows)):
+        calm[rows[i]] += mature[i]
+    return n
+
+
+@compiled
+def _observe(  # noqa: PLR0912, PLR0915, PLR0917 - all of a sample in one pass over the bank's arrays
+    rows: Ints1,
+    values: Floats2,
+    seen: Bools2,
     cohort: Ints1,
     has_priors: bool,
+    gate: float,
+    young_below: float,
+    least_rate: float,
+    pool: bool,
+    family_n: float,
+    count: Floats2,
+    mean: Floats2,
+    var: Floats2,
+    lived: Floats1,
+    smooth: Floats3,
+    calm: Floats1,
+    q_mean: Floats2,
+    q_var: Floats2,
     cohort_mean: Floats2,
     cohort_var: Floats2,
     cohort_weight: Floats2,
     alpha: Floats3,
     precision: Floats3,
+    scatter: Floats3,
     family_q: Floats3,
-    gate: float,
-    least_rate: float,
-) -> tuple[Floats, Floats, Bools, Bools]:
-    """q (S, n), surprise (n,), which devices are young and whose samples are to be pooled; what is smoothed and the
-    baselines follow the samples."""
+) -> tuple[Floats, Bools, int]:
+    """``surprise`` of each row, whether it is young, and how many samples were pooled; see the module's docstring."""
     scales, _, width = smooth.shape
     n = len(rows)
-    q, surprise = np.empty((scales, n)), np.empty(n)
-    young, mature = np.empty(n, np.bool_), np.empty(n, np.bool_)
+    surprise, young, mature, q = np.empty(n), np.empty(n, np.bool_), np.empty(n, np.bool_), np.empty((scales, n))
     z, across = np.empty(width), np.empty(width)
     for i in range(n):
-        row, line = rows[i], cohort[i]
+        row, line = rows[i], cohort[rows[i]]
         for c in range(width):
             z[c] = 0.0
             if not seen[i, c]:
@@ -270,58 +306,19 @@ def _observe(  # noqa: PLR0912, PLR0917 - all of a sample in one pass over the b
         normal = surprise[i] < gate or young[i]
         lived[row] += 1.0
         mature[i] = normal and lived[row] >= 10
-        if normal:
-            for c in range(width):
-                if seen[i, c]:
-                    n_before, before = count[row, c], var[row, c]
-                    step = values[i, c] - mean[row, c]
-                    if n_before > 10 and before > 0:
-                        bound = 5.0 * np.sqrt(before)
-                        step = min(max(step, -bound), bound)
-                    rate = max(1.0 / (n_before + 1.0), least_rate)
-                    mean[row, c] += rate * step
-                    var[row, c] = (1.0 - rate) * (before + rate * step * step)
-                    count[row, c] = n_before + 1.0
-    return q, surprise, young, mature
-
-
-@compiled
-def _pool(  # noqa: PLR0917 - the bank's arrays
-    rows: Ints1,
-    q: Floats2,
-    mature: Bools1,
-    share: float,
-    smooth: Floats3,
-    scatter: Floats3,
-    calm: Floats1,
-    q_mean: Floats2,
-    q_var: Floats2,
-    family_q: Floats3,
-) -> None:
-    """Take the samples of the ``mature`` rows into the pooled covariance and into the calibration of q; ``share`` is
-    what they count for in the family's."""
-    scales, _, width = smooth.shape
-    bounded = np.empty(width)
-    for s in range(scales):
-        n, off, off2 = 0, 0.0, 0.0
-        for i in range(len(rows)):
-            if not mature[i]:
-                continue
-            n, row = n + 1, rows[i]
-            for c in range(width):
-                bounded[c] = min(max(smooth[s, row, c], -6.0), 6.0)
-            for c in range(width):
-                for d in range(width):
-                    scatter[s, c, d] += bounded[c] * bounded[d]
-            rate = 1.0 / min(calm[row] + 1.0, 500.0)
-            reach = 4.0 * np.sqrt(q_var[s, row] + 0.02) + (100.0 if calm[row] < 10 else 0.0)
-            step = min(max(q[s, i] - q_mean[s, row], -reach), reach)
-            q_mean[s, row] += rate * step
-            q_var[s, row] = (1.0 - rate) * (q_var[s, row] + rate * step * step)
-            away = q[s, i] - family_q[0, s, 0]
-            off += away
-            off2 += away * away
-        family_q[0, s, 0] += share * off / n
-        family_q[1, s, 0] += share * (off2 / n - family_q[1, s, 0])
-    for i in range(len(rows)):
-        calm[rows[i]] += mature[i]
+        if not normal:
+            continue
+        for c in range(width):
+            if seen[i, c]:
+                n_before, before = count[row, c], var[row, c]
+                step = values[i, c] - mean[row, c]
+                if n_before > 10 and before > 0:
+                    bound = 5.0 * np.sqrt(before)
+                    step = min(max(step, -bound), bound)
+                rate = max(1.0 / (n_before + 1.0), least_rate)
+                mean[row, c] += rate * step
+                var[row, c] = (1.0 - rate) * (before + rate * step * step)
+                count[row, c] = n_before + 1.0
+    if not pool:
+        return surprise, young, 0
+    return surprise, young, _pool(rows, mature, q, family_n, smooth, calm, q_mean, q_var, scatter, family_q)

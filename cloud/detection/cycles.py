@@ -18,7 +18,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from cloud.detection.compiled import Bools1, Bools2, Floats1, Floats2, Ints1, Ints2, Singles2, Singles3, compiled
+from cloud.detection.compiled import (
+    Bools1,
+    Bools2,
+    Floats1,
+    Floats2,
+    Floats3,
+    Ints1,
+    Ints2,
+    Singles2,
+    Singles3,
+    compiled,
+)
 from cloud.detection.growing import grow
 from cloud.detection.records import Bools, Floats, Ints
 
@@ -98,13 +109,18 @@ class PhaseCutter:
             self.idle = not bool((share > 0.8 * REST_SHARE).any())
         return not self.idle
 
-    def observe(self, rows: Ints, x: Floats, seen: Bools) -> tuple[Bools, Floats, Bools]:
+    def observe(self, rows: Ints, x: Floats, seen: Bools) -> tuple[Bools, Floats, Bools] | None:
         """One sample of each device: which phases ended (n, C), their (length, rest before, level)
-        (n, C, 3), and for which channels the range doubled, so that what was cut before is void."""
-        return _cut(
+        (n, C, 3), and for which channels the range doubled, so that what was cut before is void; None if neither."""
+        ended, void = np.zeros(x.shape, np.bool_), np.zeros(x.shape, np.bool_)
+        phases = np.empty((*x.shape, 3))
+        happened = _cut(
             rows,
             x,
             seen,
+            ended,
+            phases,
+            void,
             self.low,
             self.high,
             self.range_then,
@@ -117,6 +133,7 @@ class PhaseCutter:
             self.rest,
             self.rest_before,
         )
+        return (ended, phases, void) if happened else None
 
     def cycling(self, rows: Ints) -> Bools:
         """Which channels (n, C) of which devices rest often enough to be said to cycle."""
@@ -204,6 +221,9 @@ def _cut(  # noqa: PLR0917 - the cutter's arrays
     rows: Ints1,
     x: Floats2,
     seen: Bools2,
+    ended: Bools2,
+    phases: Floats3,
+    void: Bools2,
     low: Floats2,
     high: Floats2,
     range_then: Floats2,
@@ -215,13 +235,12 @@ def _cut(  # noqa: PLR0917 - the cutter's arrays
     level: Floats2,
     rest: Floats2,
     rest_before: Floats2,
-) -> tuple[Bools, Floats, Bools]:
-    """See :meth:`PhaseCutter.observe`."""
-    n, width = x.shape
-    ended, phases, void = np.zeros((n, width), np.bool_), np.empty((n, width, 3)), np.zeros((n, width), np.bool_)
-    for i in range(n):
+) -> bool:
+    """Follow the channels; whether anything was written to ``ended`` or ``void`` (:meth:`PhaseCutter.observe`)."""
+    happened = False
+    for i in range(len(rows)):
         row = rows[i]
-        for c in range(width):
+        for c in range(x.shape[1]):
             if not seen[i, c]:
                 continue
             now = x[i, c]
@@ -233,7 +252,7 @@ def _cut(  # noqa: PLR0917 - the cutter's arrays
             bottom = low[row, c]
             extent = high[row, c] - bottom
             if extent > 2.0 * range_then[row, c]:
-                void[i, c] = True
+                void[i, c] = happened = True
                 range_then[row, c] = extent
             samples[row, c] += 1.0
             between[row, c] += bottom + BETWEEN[0] * extent < now < bottom + BETWEEN[1] * extent
@@ -252,12 +271,12 @@ def _cut(  # noqa: PLR0917 - the cutter's arrays
                 continue
             gap[row, c] += 1.0
             if gap[row, c] > 1:
-                ended[i, c] = True
+                ended[i, c] = happened = True
                 phases[i, c, 0], phases[i, c, 1] = run[row, c], rest_before[row, c]
                 phases[i, c, 2] = level[row, c] / run[row, c]
                 rest[row, c] = gap[row, c]
                 run[row, c] = gap[row, c] = 0.0
-    return ended, phases, void
+    return happened
 
 
 @compiled

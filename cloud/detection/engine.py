@@ -47,11 +47,13 @@ from cloud.detection.records import (
     Outcome,
     RecordBlock,
     Verdict,
+    read,
     roles_of,
 )
 from cloud.detection.settings import EngineSettings
 
 TICKET_SCORE = EngineSettings().ticket_probability
+NO_SETTINGS = np.zeros((0, 0))
 WATCHED_S = 7 * 86400.0  # a device that has been silent for longer is not watched
 
 
@@ -181,12 +183,15 @@ class Engine:
 
     def _judge(self, family: Family, block: RecordBlock, layout: _Layout, turn: _Round, out: _Columns) -> None:
         rows, at, place = turn.rows, turn.at, turn.place
-        values = _taken(block.values, place, layout.telemetry)
-        score, probability = family.judge(rows, at, values, _taken(block.values, place, layout.settings))
+        raw, seen = read(block.values, place, layout.telemetry)
+        settings = _taken(block.values, place, layout.settings) if family.mode_names else NO_SETTINGS
+        score, probability = family.judge(rows, at, raw, seen, settings)
         family.score[rows] = out.score[place] = score
         out.probability[place] = probability
         due = score >= self._threshold(family, rows)
         self._watched(family, rows, at)
+        if not np.count_nonzero(due):
+            return
         for i in np.flatnonzero(due).tolist():
             if self._may_raise(family, int(rows[i]), float(at[i]), float(score[i])):
                 out.raised[int(place[i])] = judgement_of(family, int(rows[i]), float(at[i]), float(score[i]), True)
@@ -242,7 +247,7 @@ class Engine:
         """The probability from which on a ticket is due, for each row."""
         usual = self.settings.ticket_probability
         if not self.pays_from:
-            return np.full(1, usual)
+            return np.array([usual])
         by_cohort = np.array([self.pays_from.get(cohort, usual) for cohort in family.cohorts])
         return by_cohort[family.cohort[rows]]
 

@@ -21,7 +21,6 @@ from cloud.detection.compiled import (
     Floats2,
     Floats3,
     Given1,
-    Given2,
     Ints1,
     Signs2,
     compiled,
@@ -49,7 +48,6 @@ RECALL_EVERY_S = 3600.0
 WEIGH_EVERY_S = 3600.0
 WEIGH_CALM_EVERY_S = 6 * 3600.0
 KNOWN_SAMPLES = 10.0  # effectively independent, before a device's portrait is like it
-GREATEST = 1e30  # no reading is taken to be further from 0
 CYCLE_SLOTS = 2  # at most so many channels of a device are followed by cycles
 
 
@@ -144,37 +142,34 @@ class Family:
         grow(self, self.ARRAYS, devices)
 
     # -- one sample of each of some devices ----------------------------------------------------------
-    def judge(self, rows: Ints, at: Floats, values: Floats, settings: Floats) -> tuple[Floats, Floats]:
-        """Judge one sample of each of the distinct ``rows`` at event times ``at``: score and probability of a fault."""
-        raw, raw_seen = _readable(values)
+    def judge(self, rows: Ints, at: Floats, raw: Floats, raw_seen: Bools, settings: Floats) -> tuple[Floats, Floats]:
+        """Judge one sample of each of the distinct ``rows`` at event times ``at``: score and probability of a fault.
+        Readings are as :func:`~cloud.detection.records.read` gives them; ``settings`` (n, M), NaN = not known."""
         self.sensors.observe(rows, at, raw, raw_seen)
         x, seen = raw, raw_seen
         if self.modes.settings and not self.modes.continuous:
-            x, seen = _readable(self.modes.standardise(settings, np.where(raw_seen, raw, np.nan)))
+            x = self.modes.standardise(settings, np.where(raw_seen, raw, np.nan))
+            seen = np.isfinite(x)
+            x = np.where(seen, x, 0.0)
         self.samples += len(rows)
         if self.samples >= self.cohorts_at and len(self.names) > 2:
             self.bank.learn_cohorts(self.cohort[: len(self.names)], len(self.cohorts))
             self.cohorts_at = max(self.samples * 1.1, self.cohorts_at + 50)
-        surprise, young = self.bank.observe(rows, x, seen, self.cohort[rows])
-        statistics = np.full((len(rows), len(SOURCES)), QUIET)
+        surprise, young = self.bank.observe(rows, x, seen, self.cohort)
+        statistics = np.empty((len(rows), len(SOURCES)))
+        statistics.fill(QUIET)
         if self.codes.standing:
             statistics[:, REPORTED] = self.suspicions.stands(rows, at, self.codes.since)
         if self.cutter.worth_while():
             self._cycles(rows, at, raw, raw_seen, statistics)
         if len(self.channels) == 1:
-            margins = self.book.observe(rows, raw[:, 0], raw_seen[:, 0])
-            statistics[:, 2] = np.where(statistics[:, 1] > QUIET, QUIET, margins)
+            statistics[:, 2] = self.book.observe(rows, raw[:, 0], raw_seen[:, 0])
         else:
-            statistics[:, 0] = np.where(young, QUIET, surprise)
-            self._watch_fleet(rows, at, statistics[:, 0])
+            statistics[:, 0] = surprise
         return self._weigh(rows, at, statistics, young)
 
-    def _watch_fleet(self, rows: Ints, at: Floats, surprise: Floats) -> None:
-        """Since when each device has been away from normal; a cohort that moves as one starts afresh."""
-        self.surprise[rows] = surprise
-        now = float(at[-1])
-        if now // 3600.0 <= self.fleet.hour:
-            return
+    def _watch_fleet(self, now: float) -> None:
+        """A cohort that moves as one starts afresh."""
         n = len(self.names)
         for change in self.fleet.look(now, self.cohort[:n], self.last_at[:n], self.away_since[:n], self.surprise[:n]):
             if change.reset:
@@ -198,13 +193,13 @@ class Family:
         return _between(further, 0.1, gone), _between(further, 0.9, gone)
 
     def _cycles(self, rows: Ints, at: Floats, x: Floats, seen: Bools, statistics: Floats) -> None:
-        ended, phases, void = self.cutter.observe(rows, x, seen)
-        if np.count_nonzero(void):
+        cut = self.cutter.observe(rows, x, seen)
+        if cut:
+            ended, phases, void = cut
             slots = self.slots[rows]
             gone = slots[void & (slots > 0)]
             if len(gone):
                 self.phases.forget(gone - 1)
-        if np.count_nonzero(ended):
             self._phases_ended(rows, at, ended & self.cutter.cycling(rows), phases)
         if self.slot_count:
             statistics[:, 1] = self.phases.calibrated(self.slots[rows])
@@ -223,9 +218,16 @@ class Family:
                 self.phases.observe(slots[which, c] - 1, phases[which, c], at[which])
 
     def _weigh(self, rows: Ints, at: Floats, statistics: Floats, young: Bools) -> tuple[Floats, Floats]:
+        lone = len(self.channels) == 1
+        now = float(at[-1])
+        _hush(statistics, young)
+        if not lone:
+            self.surprise[rows] = statistics[:, 0]
+            if now // 3600.0 > self.fleet.hour:
+                self._watch_fleet(now)
         if self.suspicions.lessons:
-            self.suspicions.learn_due(float(at[-1]))
-        strength, calm = _strength(
+            self.suspicions.learn_due(now)
+        strength, calm, due = _strength(
             rows,
             at,
             statistics,
@@ -234,14 +236,18 @@ class Family:
             self.bank.spread,
             min(2, len(self.settings.spans) - 1),
             self.settings.drift_sigmas,
+            KNOWN_SAMPLES * min(self.bank.inflation, 8.0),
             self.stirred,
             self.evidence.changes_at,
+            self.bank.seen,
+            self.weigh_at,
         )
         if not calm:
             self._follow_up(rows, at, statistics, strength)
-        self._portray(rows, at, statistics[:, 0])
+        if due:
+            self._portray(rows, at, statistics[:, 0])
         probability = self.suspicions.probability(statistics, self._taught()[rows])
-        score = self.suspicions.news(rows, at, probability) if len(self.channels) == 1 else probability
+        score = self.suspicions.news(rows, at, probability) if lone else probability
         return score, probability
 
     def _follow_up(self, rows: Ints, at: Floats, statistics: Floats, strength: Floats) -> None:
@@ -270,7 +276,8 @@ class Family:
 
     def _portray(self, rows: Ints, at: Floats, surprise: Floats) -> None:
         """What the supervised model says of the rows, once an hour each, a calm device less often."""
-        due = _due(rows, at, self.bank.seen, KNOWN_SAMPLES * min(self.bank.inflation, 8.0), self.weigh_at)
+        known = self.bank.seen[rows] >= KNOWN_SAMPLES * min(self.bank.inflation, 8.0)
+        due = np.flatnonzero(known & (at >= self.weigh_at[rows]))
         if not len(due):
             return
         n = len(self.names)
@@ -387,15 +394,13 @@ def _between(ordered: Sequence[float], share: float, less: float) -> float:
 
 
 @compiled
-def _readable(values: Given2) -> tuple[Floats, Bools]:
-    """Readings as finite numbers, 0 where there is none, and where there is one."""
-    x, seen = np.zeros(values.shape), np.zeros(values.shape, np.bool_)
-    for i in range(values.shape[0]):
-        for c in range(values.shape[1]):
-            if np.isfinite(values[i, c]):
-                x[i, c] = min(max(values[i, c], -GREATEST), GREATEST)
-                seen[i, c] = True
-    return x, seen
+def _hush(statistics: Floats2, young: Bools1) -> None:
+    """The surprise of a young device says nothing, nor does the novelty of one that cycles."""
+    for i in range(len(young)):
+        if young[i]:
+            statistics[i, 0] = QUIET
+        if statistics[i, 1] > QUIET:
+            statistics[i, 2] = QUIET
 
 
 @compiled
@@ -408,15 +413,19 @@ def _strength(  # noqa: PLR0917 - the family's arrays
     spread: Floats2,
     scale: int,
     drift_sigmas: float,
+    known_from: float,
     stirred: Bools1,
     changes_at: Floats1,
-) -> tuple[Floats, bool]:
-    """How many sigmas each channel (n, C) is from normal at this scale, 0 for a device that is young or cycles; and
-    whether nothing of any of the rows needs following up."""
+    lived: Floats1,
+    weigh_at: Floats1,
+) -> tuple[Floats, bool, bool]:
+    """How many sigmas each channel (n, C) is from normal at this scale, 0 for a device that is young or cycles;
+    whether nothing of any of the rows needs following up; and whether any is due to be portrayed."""
     n, width = len(rows), smooth.shape[2]
-    strength, calm = np.zeros((n, width)), True
+    strength, calm, due = np.zeros((n, width)), True, False
     for i in range(n):
         row = rows[i]
+        due |= lived[row] >= known_from and at[i] >= weigh_at[row]
         if stirred[row] or changes_at[row] <= at[i] or statistics[i, REPORTED] > QUIET:
             calm = False
         if not (statistics[i, 0] <= ANOMALY_ON and statistics[i, 1] <= ANOMALY_ON):
@@ -427,7 +436,7 @@ def _strength(  # noqa: PLR0917 - the family's arrays
             strength[i, c] = smooth[scale, row, c] / spread[scale, c]
             if not abs(strength[i, c]) < drift_sigmas:
                 calm = False
-    return strength, calm
+    return strength, calm, due
 
 
 @compiled
@@ -465,11 +474,3 @@ def _follow_absences(  # noqa: PLR0917 - the family's arrays
         for k in range(peaks.shape[1]):
             left |= peaks[row, k] > PEAK
         stirred[row] = left
-
-
-@compiled
-def _due(rows: Ints1, at: Floats1, seen: Floats1, known_from: float, weigh_at: Floats1) -> Ints:
-    """Positions of the rows that are known well enough to be portrayed, and are due."""
-    return np.array(
-        [i for i in range(len(rows)) if seen[rows[i]] >= known_from and at[i] >= weigh_at[rows[i]]], np.int64
-    )

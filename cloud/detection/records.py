@@ -16,6 +16,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud.detection.compiled import Given2, Ints1, compiled
+
+GREATEST = 1e30  # no reading is taken to be further from 0
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -128,3 +132,16 @@ def roles_of(channels: tuple[str, ...]) -> ChannelRoles:
         telemetry_columns=np.array([c for c, _ in found[""]], np.int64),
         mode_columns=np.array([c for c, _ in found["op"]], np.int64),
     )
+
+
+@compiled
+def read(values: Given2, rows: Ints1, columns: Ints1) -> tuple[Floats, Bools]:
+    """These rows and columns of a block as finite numbers, and where there is a reading; 0 where there is none, as in
+    column -1."""
+    x, seen = np.zeros((len(rows), len(columns))), np.zeros((len(rows), len(columns)), np.bool_)
+    for i in range(len(rows)):
+        for c in range(len(columns)):
+            if columns[c] >= 0 and np.isfinite(values[rows[i], columns[c]]):
+                x[i, c] = min(max(values[rows[i], columns[c]], -GREATEST), GREATEST)
+                seen[i, c] = True
+    return x, seen

@@ -70,10 +70,10 @@ class SensorWatch:
         """One sample of each device at event times ``at``.  After its first hundred samples a family looks
         at the values every eighth time only; what is said of samples then holds for those looked at."""
         self.calls += 1
-        self.came[rows] += 1.0
-        if self.calls > 100 and self.calls % 8:
+        looked = self.calls <= 100 or not self.calls % 8
+        _follow_clock(rows, at, looked, self.at, self.period, self.came, self.opened, self.share)
+        if not looked:
             return
-        _follow_clock(rows, at, self.at, self.period, self.came, self.opened, self.share)
         _follow_readings(
             rows,
             x,
@@ -125,11 +125,22 @@ class SensorWatch:
 
 @compiled
 def _follow_clock(  # noqa: PLR0917 - the watch's arrays
-    rows: Ints1, at: Floats1, last_at: Floats1, period: Floats1, came: Floats1, opened: Floats1, share: Floats1
+    rows: Ints1,
+    at: Floats1,
+    looked: bool,
+    last_at: Floats1,
+    period: Floats1,
+    came: Floats1,
+    opened: Floats1,
+    share: Floats1,
 ) -> None:
-    """The device's own period, and the share of the readings of the day that came, when its day is over."""
+    """Count what came; when it is ``looked`` at, the device's own period and, when its day is over, the share of the
+    day's readings that came."""
     for i in range(len(rows)):
         row = rows[i]
+        came[row] += 1.0
+        if not looked:
+            continue
         last_at[row] = at[i]
         new = opened[row] == 0
         elapsed = at[i] - opened[row]

@@ -84,7 +84,7 @@ class Suspicions:
 
     def probability(self, statistics: Floats, known: Floats) -> Floats:
         """The greater of ``known`` (n,) and what the sources' ``statistics`` (n, sources) are worth."""
-        return _greatest(statistics, known, tuple(platt.weight for platt in self.platt))
+        return _greatest(statistics, known, tuple([platt.weight for platt in self.platt]))
 
     def stands(self, view: Ints | slice, at: Floats, since: Floats) -> Floats:
         """The statistic of ``reported``: for how long a code has stood, ``since`` +inf where none does."""

@@ -90,9 +90,9 @@ def test_phases_are_cut_with_their_length_and_rest():
     cutter.grow(1)
     trace, found = ([0.0] * 20 + [100.0] * 7) * 6 + [0.0] * 5, []
     for x in trace:
-        ended, phases, _ = cutter.observe(ROW, np.array([[x]]), np.ones((1, 1), bool))
-        if ended[0, 0]:
-            found.append(tuple(phases[0, 0]))
+        cut = cutter.observe(ROW, np.array([[x]]), np.ones((1, 1), bool))
+        if cut and cut[0][0, 0]:
+            found.append(tuple(cut[1][0, 0]))
     assert [f[0] for f in found] == [7.0] * 6
     assert [f[1] for f in found[1:]] == [20.0] * 5
 
