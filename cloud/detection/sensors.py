@@ -88,17 +88,10 @@ class SensorWatch:
             self.samples,
         )
 
-    def completeness(self, rows: Ints | slice, now: Floats | None = None) -> Floats:
+    def completeness(self, rows: Ints, now: Floats | None = None) -> Floats:
         """Share of the readings of the last day that came, 0..1; by ``now``, silence counts as missing."""
-        period = np.maximum(self.period[rows], 1e-9)
-        last = self.at[rows]
-        until = last if now is None else np.maximum(now, last)
-        elapsed = until - self.opened[rows]
-        owed = np.maximum(elapsed / period, 1.0)
-        today = np.minimum((self.came[rows] + 8.0) / owed, 1.0)
-        part = np.minimum(elapsed / DAY_S, 1.0)
-        present = 1.0 - self.missing[rows].mean(axis=1) if self.width else 1.0
-        return np.asarray((part * today + (1.0 - part) * self.share[rows]) * present)
+        until = self.at[rows] if now is None else now
+        return _completeness(rows, until, self.at, self.period, self.came, self.opened, self.share, self.missing)
 
     def silent(self, rows: Ints | slice, now: float, periods: float = 20.0) -> Bools:
         """Which devices have not been heard for many of their own periods (and ten minutes at least)."""
@@ -154,6 +147,33 @@ def _follow_clock(  # noqa: PLR0917 - the watch's arrays
             share[row] = 1.0 if new else min((came[row] + 1.0) / max(owed, 1.0), 1.0)
             opened[row] = at[i]
             came[row] = 0.0
+
+
+@compiled
+def _completeness(  # noqa: PLR0917 - the watch's arrays
+    rows: Ints1,
+    until: Floats1,
+    last_at: Floats1,
+    period: Floats1,
+    came: Floats1,
+    opened: Floats1,
+    share: Floats1,
+    missing: Floats2,
+) -> Floats:
+    """See :meth:`SensorWatch.completeness`."""
+    out = np.empty(len(rows))
+    width = missing.shape[1]
+    for i in range(len(rows)):
+        row = rows[i]
+        elapsed = max(until[i], last_at[row]) - opened[row]
+        owed = max(elapsed / max(period[row], 1e-9), 1.0)
+        today = min((came[row] + 8.0) / owed, 1.0)
+        part = min(elapsed / DAY_S, 1.0)
+        gone = 0.0
+        for c in range(width):
+            gone += missing[row, c]
+        out[i] = (part * today + (1.0 - part) * share[row]) * (1.0 - gone / max(width, 1))
+    return out
 
 
 @compiled
