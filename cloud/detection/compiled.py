@@ -34,8 +34,6 @@ Bools2 = Annotated[NDArray[np.bool_], types.boolean[:, ::1]]
 Given1 = Annotated[NDArray[np.float64], types.Array(types.float64, 1, "A", readonly=True)]
 Given2 = Annotated[NDArray[np.float64], types.Array(types.float64, 2, "A", readonly=True)]
 
-Pairs4 = Annotated[tuple[NDArray[np.float64], ...], types.UniTuple(types.float64[::1], 4)]
-
 PLAIN = {float: types.float64, int: types.int64, bool: types.boolean}
 
 

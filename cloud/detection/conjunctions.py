@@ -170,11 +170,12 @@ class Conjunctions:
         means: dict[Key, float] = {}
         weighed = []
         for place, (key, sort) in enumerate(sorted_keys_of(literals)):
-            mean = means.get(sort)
-            if mean is None:
-                mean = means[sort] = self._mean_of(sort)
+            p = means.get(sort)
+            if p is None:
+                p = means[sort] = self._mean_of(sort)
             tally = self.tallies.get(key)
-            p = mean if tally is None else self._weighed(mean, tally, at, len(key) - 1)
+            if tally is not None:
+                p = self._weighed(p, tally, at, len(key) - 1)
             weighed.append((-p, place, key, tally))
         weighed.sort()
         best, greatest, first = None, 0.0, 0

@@ -36,7 +36,7 @@ from cloud.detection.compiled import Floats1, Given2, Ints1, compiled
 from cloud.detection.decision import FalseCallBudget, checked_at_random
 from cloud.detection.family import Family
 from cloud.detection.judgement import Judgement, Judgements, no_judgements
-from cloud.detection.reasons import fitness_of, judgement_of, problem_of
+from cloud.detection.reasons import fitness_of, judgement_of, judgements_of, problems_of
 from cloud.detection.records import (
     Bools,
     ChannelRoles,
@@ -190,11 +190,12 @@ class Engine:
         out.probability[place] = probability
         due = score >= self._threshold(family, rows)
         self._watched(family, rows, at)
-        if not np.count_nonzero(due):
-            return
-        for i in np.flatnonzero(due).tolist():
-            if self._may_raise(family, int(rows[i]), float(at[i]), float(score[i])):
-                out.raised[int(place[i])] = judgement_of(family, int(rows[i]), float(at[i]), float(score[i]), True)
+        if np.count_nonzero(due):
+            chosen = [
+                i for i in np.flatnonzero(due) if self._may_raise(family, int(rows[i]), float(at[i]), float(score[i]))
+            ]
+            found = judgements_of(family, rows[chosen], at[chosen], score[chosen], True)
+            out.raised.update(zip(place[chosen].tolist(), found, strict=True))
 
     def _watched(self, family: Family, rows: Ints, at: Floats) -> None:
         if self.budget:
@@ -221,7 +222,7 @@ class Engine:
 
         def problem(i: int) -> str:
             family = self._home[devices[i]]
-            return problem_of(family, family.rows[devices[i]], float(times[i]), float(scores[i]))
+            return problems_of(family, np.array([family.rows[devices[i]]]), times[i : i + 1], scores[i : i + 1])[0]
 
         return Judgements(devices, times, scores, probabilities, tickets, raised, describe, problem)
 

@@ -246,7 +246,7 @@ class Family:
             self._follow_up(rows, at, statistics, strength)
         if due:
             self._portray(rows, at, statistics[:, 0])
-        probability = self.suspicions.probability(statistics, self._taught()[rows])
+        probability = np.maximum(self.suspicions.probability(statistics), self._taught()[rows])
         score = self.suspicions.news(rows, at, probability) if lone else probability
         return score, probability
 
@@ -299,7 +299,7 @@ class Family:
         self._portray(rows, when, self.surprise[rows])
         self.suspicions.remember(rows, when, statistics, self.failures_reported)
         self.stirred[rows] = True
-        probability = self.suspicions.probability(statistics, self._taught()[rows])
+        probability = np.maximum(self.suspicions.probability(statistics), self._taught()[rows])
         self.score[rows] = np.maximum(probability, self.score[rows])
         self.judged_at[rows] = at
         return rows
@@ -311,19 +311,23 @@ class Family:
     def _portraits(self, rows: Ints, at: Floats, surprise: Floats) -> tuple[Floats, Bools]:
         return self.portraits.of(self.bank, rows, self.cohort[rows], at, surprise, self.codes)
 
-    def kind_of(self, row: int, at: float) -> str:
-        """What the device's fault is most like: a conjunction's kind, else a code that stands, else a kind of fault
+    def kinds_of(self, rows: Ints, at: Floats) -> list[str]:
+        """What each device's fault is most like: a conjunction's kind, else a code that stands, else a kind of fault
         that looked as this does; empty if like none."""
-        found = self.found.get(row)
-        if found and found.kind and found.probability >= self.score[row] - 1e-12:
-            return found.kind
-        standing = self.codes.standing.get(row)
-        if standing:
-            return min(standing, key=lambda code: (standing[code], code))
-        if not self.supervised.trusted():
-            return ""
-        portrait, _ = self._portraits(np.array([row]), np.array([at]), self.surprise[[row]])
-        return self.supervised.kind_of(portrait[0])
+        kinds, unnamed = [""] * len(rows), []
+        for i, row in enumerate(rows.tolist()):
+            found, standing = self.found.get(row), self.codes.standing.get(row)
+            if found and found.kind and found.probability >= self.score[row] - 1e-12:
+                kinds[i] = found.kind
+            elif standing:
+                kinds[i] = min(standing, key=lambda code: (standing[code], code))
+            else:
+                unnamed.append(i)
+        if unnamed and self.supervised.trusted():
+            portraits, _ = self._portraits(rows[unnamed], at[unnamed], self.surprise[rows[unnamed]])
+            for i, portrait in zip(unnamed, portraits, strict=True):
+                kinds[i] = self.supervised.kind_of(portrait)
+        return kinds
 
     def _recall(self, row: int, at: float) -> None:
         """What the tallies say of the device's literals now."""

@@ -15,25 +15,39 @@ NAMED_FROM = 0.1  # score below which no fault is named
 
 def judgement_of(family: Family, row: int, at: float, score: float, ticket: bool) -> Judgement:
     """The judgement of one device as the family sees it now."""
-    completeness, judgeable = fitness_of(family, np.array([row]))
-    return Judgement(
-        device=family.names[row],
-        at=at,
-        problem=problem_of(family, row, at, score),
-        score=score,
-        probability=score,
-        horizon_s=family.settings.horizon_s,
-        ticket=ticket,
-        judgeable=bool(judgeable[0]),
-        completeness=float(completeness[0]),
-        time_left=family.time_left(row, at),
-        reason=reason_of(family, row, at),
-    )
+    return judgements_of(family, np.array([row]), np.array([at]), np.array([score]), ticket)[0]
 
 
-def problem_of(family: Family, row: int, at: float, score: float) -> str:
-    """The fault that speaks, where one can be named; else an anomaly."""
-    return (family.kind_of(row, at) if score >= NAMED_FROM else "") or ANOMALY
+def judgements_of(family: Family, rows: Ints, at: Floats, score: Floats, ticket: bool) -> list[Judgement]:
+    """The judgements of some devices as the family sees them now."""
+    completeness, judgeable = fitness_of(family, rows)
+    problems = problems_of(family, rows, at, score)
+    columns = (rows, at, score, completeness, judgeable)
+    return [
+        Judgement(
+            device=family.names[row],
+            at=when,
+            problem=problem,
+            score=p,
+            probability=p,
+            horizon_s=family.settings.horizon_s,
+            ticket=ticket,
+            judgeable=fit,
+            completeness=complete,
+            time_left=family.time_left(row, when),
+            reason=reason_of(family, row, when),
+        )
+        for row, when, p, complete, fit, problem in zip(*(c.tolist() for c in columns), problems, strict=True)
+    ]
+
+
+def problems_of(family: Family, rows: Ints, at: Floats, score: Floats) -> list[str]:
+    """The faults that speak, where one can be named; else an anomaly."""
+    problems = [ANOMALY] * len(rows)
+    named = np.flatnonzero(score >= NAMED_FROM)
+    for i, kind in zip(named.tolist(), family.kinds_of(rows[named], at[named]), strict=True):
+        problems[i] = kind or ANOMALY
+    return problems
 
 
 def fitness_of(family: Family, rows: Ints) -> tuple[Floats, Bools]:

@@ -13,11 +13,13 @@ conjunction explains is no credit to the anonymous suspicion beside it.
 from __future__ import annotations
 
 from collections import deque
+from typing import Annotated
 
 import numpy as np
+from numba import types
 
 from cloud.detection.calibration import Platt
-from cloud.detection.compiled import Floats1, Floats2, Ints1, Pairs4, compiled
+from cloud.detection.compiled import Floats1, Floats2, Ints1, compiled
 from cloud.detection.growing import grow
 from cloud.detection.records import Floats, Ints
 
@@ -28,6 +30,8 @@ PEAK = 2.0  # a source that stood below this has said nothing that an outcome co
 SUSPECTED = 0.2
 KEPT_IN_MIND = 0.02
 DAY_S = 86400.0
+
+Calibrations = Annotated[tuple[Floats, ...], types.UniTuple(types.float64[::1], len(SOURCES))]
 LONG_H = 24.0  # a code that stands for longer is no surer
 
 
@@ -82,9 +86,9 @@ class Suspicions:
                 platt.learn(float(self.peaks[row, k]), right, weight)
         self.peaks[row] = QUIET
 
-    def probability(self, statistics: Floats, known: Floats) -> Floats:
-        """The greater of ``known`` (n,) and what the sources' ``statistics`` (n, sources) are worth."""
-        return _greatest(statistics, known, tuple([platt.weight for platt in self.platt]))
+    def probability(self, statistics: Floats) -> Floats:
+        """What the sources' ``statistics`` (n, sources) are worth: the greatest of their probabilities (n,)."""
+        return _greatest(statistics, tuple([platt.weight for platt in self.platt]))
 
     def stands(self, view: Ints | slice, at: Floats, since: Floats) -> Floats:
         """The statistic of ``reported``: for how long a code has stood, ``since`` +inf where none does."""
@@ -118,14 +122,15 @@ def _follow_peaks(  # noqa: PLR0917 - the suspicions' arrays
 
 
 @compiled
-def _greatest(statistics: Floats2, known: Floats1, weights: Pairs4) -> Floats:
-    """See :meth:`Suspicions.probability`; ``weights`` are intercept and slope of each source's calibration."""
-    out = known.copy()
-    for i in range(len(known)):
+def _greatest(statistics: Floats2, calibrations: Calibrations) -> Floats:
+    """See :meth:`Suspicions.probability`; ``calibrations`` are the intercept and slope of each source."""
+    out = np.zeros(len(statistics))
+    for i in range(len(statistics)):
         for k in range(statistics.shape[1]):
             u = statistics[i, k]
             if u > QUIET:
-                out[i] = max(out[i], 0.5 + 0.5 * np.tanh(0.5 * (weights[k][0] + weights[k][1] * u)))
+                intercept, slope = calibrations[k]
+                out[i] = max(out[i], 0.5 + 0.5 * np.tanh(0.5 * (intercept + slope * u)))
     return out
 
 

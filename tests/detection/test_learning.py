@@ -93,12 +93,12 @@ def test_right_and_false_suspicions_are_learnt_at_the_same_age():
 def test_refutations_lower_the_unsupervised_probability():
     found = Suspicions(settle_s=100.0)
     found.grow(1)
-    asked = np.array([[5.0, QUIET, QUIET, QUIET]]), np.zeros(1)
-    before = found.probability(*asked)[0]
+    asked = np.array([[5.0, QUIET, QUIET, QUIET]])
+    before = found.probability(asked)[0]
     for _ in range(6):
         found.remember(np.zeros(1, np.int64), np.array([0.0]), np.array([[5.0, QUIET, QUIET, QUIET]]), True)
         found.judged(0, False, 1.0)
-    assert found.probability(*asked)[0] < 0.6 * before
+    assert found.probability(asked)[0] < 0.6 * before
 
 
 def test_a_model_speaks_only_after_it_has_shown_itself():
