@@ -184,23 +184,20 @@ class Conjunctions:
             if p < greatest:  # what is missing beside a key only lessens it
                 break
             if tally is not None:
-                p = self._lessened(p, tally, literals)
+                p = _lessened(p, tally, literals)
             if p > greatest or (p == greatest and place < first):
                 best, greatest, first = key, p, place
-        return NOTHING if best is None else self.posterior(best, at, literals)
+        return NOTHING if best is None else _stated(best, self.tallies.get(best), greatest)
 
     def posterior(self, key: Key, at: float, literals: frozenset[str] | None = None) -> Evidence:
         """What the tallies say of one key at event time ``at``; with ``literals``, lessened where what
         usually stood beside the key when it was right is missing now."""
-        tally = self.tallies.get(key)
-        p = self._mean_of(sorts_of(key))
-        if tally is None:
-            return Evidence(p, key, 0.0, 0.0, "")
-        p = self._weighed(p, tally, at, len(key) - 1)
-        if literals is not None:
-            p = self._lessened(p, tally, literals)
-        kind = min(tally.kinds.items(), key=lambda k: (-k[1], k[0]))[0] if tally.kinds else ""
-        return Evidence(p, key, tally.positives, tally.negatives, kind)
+        p, tally = self._mean_of(sorts_of(key)), self.tallies.get(key)
+        if tally is not None:
+            p = self._weighed(p, tally, at, len(key) - 1)
+            if literals is not None:
+                p = _lessened(p, tally, literals)
+        return _stated(key, tally, p)
 
     def _mean_of(self, sort: Key) -> float:
         """m_T of the module's docstring: what an unknown key of this sort is worth."""
@@ -213,18 +210,11 @@ class Conjunctions:
     def _weighed(self, mean: float, tally: Tally, at: float, order: int) -> float:
         """p of the module's docstring; episodes without an outcome yet count by the share of the horizon that they
         have outlived."""
-        undecided = max(0.0, tally.pending * at - tally.pending_began) / self.horizon_s
-        n = tally.positives + tally.negatives + undecided
-        weight = self.key_weight[order]
+        n, weight = tally.positives + tally.negatives, self.key_weight[order]
+        undecided_s = tally.pending * at - tally.pending_began
+        if undecided_s > 0.0:
+            n += undecided_s / self.horizon_s
         return (weight * mean + tally.positives) / (weight + n)
-
-    @staticmethod
-    def _lessened(p: float, tally: Tally, literals: frozenset[str]) -> float:
-        """``p`` where what usually stood beside the key is missing now."""
-        if tally.positives <= 0:
-            return p
-        core = [a for a, times in tally.company.items() if times >= 0.6 * tally.positives]
-        return p * (sum(a in literals for a in core) / len(core))
 
     def _refute(self, episodes: list[Episode], weight: float) -> None:
         self._drop(episodes)
@@ -241,6 +231,25 @@ class Conjunctions:
             tally = self.tallies[episode.key]
             tally.pending -= 1
             tally.pending_began -= episode.began
+
+
+def _lessened(p: float, tally: Tally, literals: frozenset[str]) -> float:
+    """``p`` where what usually stood beside the key is missing now."""
+    if tally.positives <= 0:
+        return p
+    usual, held = 0, 0
+    for literal, times in tally.company.items():
+        if times >= 0.6 * tally.positives:
+            usual += 1
+            held += literal in literals
+    return p * (held / usual)
+
+
+def _stated(key: Key, tally: Tally | None, p: float) -> Evidence:
+    if tally is None:
+        return Evidence(p, key, 0.0, 0.0, "")
+    kind = min(tally.kinds.items(), key=lambda k: (-k[1], k[0]))[0] if tally.kinds else ""
+    return Evidence(p, key, tally.positives, tally.negatives, kind)
 
 
 @lru_cache(maxsize=65536)
