@@ -3,7 +3,8 @@
 What is done for each sample of each device is a plain loop here and no row of array expressions: a call costs a few
 microseconds for one device as for a hundred.  Arguments are declared with the types below, so that everything is
 compiled at import and no call ever waits for a compiler.  Machine code is kept on disk, beside the source or in
-``NUMBA_CACHE_DIR``; where no folder can be written it is compiled anew at each start.
+``NUMBA_CACHE_DIR``; where no folder can be written it is compiled anew at each start.  What is kept is known by its
+own source file alone, so a loop reads no constant and calls no loop of another module of the project.
 
 Loops compute as numpy does: sums in the order written, and division by zero gives infinity.
 """

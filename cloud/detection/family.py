@@ -39,7 +39,7 @@ from cloud.detection.records import Bools, Floats, Ints
 from cloud.detection.sensors import SensorWatch
 from cloud.detection.settings import EngineSettings
 from cloud.detection.supervised import Supervised
-from cloud.detection.suspicion import PEAK, QUIET, REPORTED, SOURCES, Suspicions
+from cloud.detection.suspicion import PEAK, QUIET, REPORTED, SOURCES, Suspicions, hush
 
 FORESIGHT_S = 14 * 86400.0
 SETTLE_S = 7 * 86400.0
@@ -220,7 +220,7 @@ class Family:
     def _weigh(self, rows: Ints, at: Floats, statistics: Floats, young: Bools) -> tuple[Floats, Floats]:
         lone = len(self.channels) == 1
         now = float(at[-1])
-        _hush(statistics, young)
+        hush(statistics, young)
         if not lone:
             self.surprise[rows] = statistics[:, 0]
             if now // 3600.0 > self.fleet.hour:
@@ -237,6 +237,8 @@ class Family:
             min(2, len(self.settings.spans) - 1),
             self.settings.drift_sigmas,
             KNOWN_SAMPLES * min(self.bank.inflation, 8.0),
+            QUIET,
+            ANOMALY_ON,
             self.stirred,
             self.evidence.changes_at,
             self.bank.seen,
@@ -266,6 +268,9 @@ class Family:
             rows,
             at,
             statistics[:, 0],
+            ANOMALY_OFF,
+            ANOMALY_ON,
+            PEAK,
             self.known,
             self.evidence.drifts,
             self.evidence.flags,
@@ -398,16 +403,6 @@ def _between(ordered: Sequence[float], share: float, less: float) -> float:
 
 
 @compiled
-def _hush(statistics: Floats2, young: Bools1) -> None:
-    """The surprise of a young device says nothing, nor does the novelty of one that cycles."""
-    for i in range(len(young)):
-        if young[i]:
-            statistics[i, 0] = QUIET
-        if statistics[i, 1] > QUIET:
-            statistics[i, 2] = QUIET
-
-
-@compiled
 def _strength(  # noqa: PLR0917 - the family's arrays
     rows: Ints1,
     at: Floats1,
@@ -418,6 +413,8 @@ def _strength(  # noqa: PLR0917 - the family's arrays
     scale: int,
     drift_sigmas: float,
     known_from: float,
+    quiet: float,
+    anomaly_on: float,
     stirred: Bools1,
     changes_at: Floats1,
     lived: Floats1,
@@ -430,11 +427,11 @@ def _strength(  # noqa: PLR0917 - the family's arrays
     for i in range(n):
         row = rows[i]
         due |= lived[row] >= known_from and at[i] >= weigh_at[row]
-        if stirred[row] or changes_at[row] <= at[i] or statistics[i, REPORTED] > QUIET:
+        if stirred[row] or changes_at[row] <= at[i] or statistics[i, 3] > quiet:
             calm = False
-        if not (statistics[i, 0] <= ANOMALY_ON and statistics[i, 1] <= ANOMALY_ON):
+        if not (statistics[i, 0] <= anomaly_on and statistics[i, 1] <= anomaly_on):
             calm = False
-        if young[i] or statistics[i, 1] > QUIET:
+        if young[i] or statistics[i, 1] > quiet:
             continue
         for c in range(width):
             strength[i, c] = smooth[scale, row, c] / spread[scale, c]
@@ -456,6 +453,9 @@ def _follow_absences(  # noqa: PLR0917 - the family's arrays
     rows: Ints1,
     at: Floats1,
     surprise: Given1,
+    anomaly_off: float,
+    anomaly_on: float,
+    least_peak: float,
     known: Floats1,
     drifts: Signs2,
     flags: Bools2,
@@ -466,9 +466,9 @@ def _follow_absences(  # noqa: PLR0917 - the family's arrays
     """Since when each row has been away from normal, and whether anything of it is left to follow."""
     for i in range(len(rows)):
         row = rows[i]
-        if surprise[i] <= ANOMALY_OFF:
+        if surprise[i] <= anomaly_off:
             away_since[row] = np.inf
-        elif surprise[i] > ANOMALY_ON and np.isinf(away_since[row]):
+        elif surprise[i] > anomaly_on and np.isinf(away_since[row]):
             away_since[row] = at[i]
         left = known[row] > 0 or np.isfinite(away_since[row])
         for c in range(drifts.shape[1]):
@@ -476,5 +476,5 @@ def _follow_absences(  # noqa: PLR0917 - the family's arrays
         for k in range(flags.shape[1]):
             left |= flags[row, k]
         for k in range(peaks.shape[1]):
-            left |= peaks[row, k] > PEAK
+            left |= peaks[row, k] > least_peak
         stirred[row] = left

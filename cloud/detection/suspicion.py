@@ -19,7 +19,7 @@ import numpy as np
 from numba import types
 
 from cloud.detection.calibration import Platt
-from cloud.detection.compiled import Floats1, Floats2, Ints1, compiled
+from cloud.detection.compiled import Bools1, Floats1, Floats2, Ints1, compiled
 from cloud.detection.growing import grow
 from cloud.detection.records import Floats, Ints
 
@@ -146,3 +146,13 @@ def _news(rows: Ints1, at: Floats1, probability: Floats1, told: Floats1, told_at
         else:
             score[i] = KEPT_IN_MIND * probability[i]
     return score
+
+
+@compiled
+def hush(statistics: Floats2, young: Bools1) -> None:
+    """The surprise of a young device says nothing, nor does the novelty of one that cycles."""
+    for i in range(len(young)):
+        if young[i]:
+            statistics[i, 0] = QUIET
+        if statistics[i, 1] > QUIET:
+            statistics[i, 2] = QUIET
