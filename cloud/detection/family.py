@@ -14,22 +14,12 @@ import numpy as np
 
 from cloud.detection.bank import ChannelBank
 from cloud.detection.code_memory import CodeMemory
-from cloud.detection.compiled import (
-    Bools1,
-    Bools2,
-    Floats1,
-    Floats2,
-    Floats3,
-    Given1,
-    Ints1,
-    Signs2,
-    compiled,
-)
 from cloud.detection.conjunctions import NOTHING, Conjunctions
 from cloud.detection.conjunctions import Evidence as Found
 from cloud.detection.cycles import PhaseCutter, PhaseHistory
 from cloud.detection.drift import FleetWatch
 from cloud.detection.evidence import ANOMALY_OFF, ANOMALY_ON, Evidence
+from cloud.detection.following import asked_again, follow_absences, strengths
 from cloud.detection.growing import grow
 from cloud.detection.models import Believed
 from cloud.detection.modes import OperatingModes
@@ -227,7 +217,7 @@ class Family:
                 self._watch_fleet(now)
         if self.suspicions.lessons:
             self.suspicions.learn_due(now)
-        strength, calm, due = _strength(
+        strength, calm, due = strengths(
             rows,
             at,
             statistics,
@@ -244,7 +234,7 @@ class Family:
             self.bank.seen,
             self.weigh_at,
         )
-        if not calm:
+        if not calm or (self.codes.standing and np.isfinite(self.codes.since[rows]).any()):
             self._follow_up(rows, at, statistics, strength)
         if due:
             self._portray(rows, at, statistics[:, 0])
@@ -261,10 +251,10 @@ class Family:
             if literals != before:
                 self.conjunctions.update(self.names[row], when, literals)
             self._recall(row, when)
-        for i in _asked_again(rows, at, self.known, self.known_at).tolist():
+        for i in asked_again(rows, at, RECALL_EVERY_S, self.known, self.known_at).tolist():
             self._recall(int(rows[i]), float(at[i]))
         self.suspicions.remember(rows, at, statistics, self.failures_reported)
-        _follow_absences(
+        follow_absences(
             rows,
             at,
             statistics[:, 0],
@@ -400,81 +390,3 @@ def _between(ordered: Sequence[float], share: float, less: float) -> float:
     low, part = ordered[below] - less, place - below
     high = ordered[min(below + 1, len(ordered) - 1)] - less
     return low + (high - low) * part if part < 0.5 else high - (high - low) * (1.0 - part)
-
-
-@compiled
-def _strength(  # noqa: PLR0917 - the family's arrays
-    rows: Ints1,
-    at: Floats1,
-    statistics: Floats2,
-    young: Bools1,
-    smooth: Floats3,
-    spread: Floats2,
-    scale: int,
-    drift_sigmas: float,
-    known_from: float,
-    quiet: float,
-    anomaly_on: float,
-    stirred: Bools1,
-    changes_at: Floats1,
-    lived: Floats1,
-    weigh_at: Floats1,
-) -> tuple[Floats, bool, bool]:
-    """How many sigmas each channel (n, C) is from normal at this scale, 0 for a device that is young or cycles;
-    whether nothing of any of the rows needs following up; and whether any is due to be portrayed."""
-    n, width = len(rows), smooth.shape[2]
-    strength, calm, due = np.zeros((n, width)), True, False
-    for i in range(n):
-        row = rows[i]
-        due |= lived[row] >= known_from and at[i] >= weigh_at[row]
-        if stirred[row] or changes_at[row] <= at[i] or statistics[i, 3] > quiet:
-            calm = False
-        if not (statistics[i, 0] <= anomaly_on and statistics[i, 1] <= anomaly_on):
-            calm = False
-        if young[i] or statistics[i, 1] > quiet:
-            continue
-        for c in range(width):
-            strength[i, c] = smooth[scale, row, c] / spread[scale, c]
-            if not abs(strength[i, c]) < drift_sigmas:
-                calm = False
-    return strength, calm, due
-
-
-@compiled
-def _asked_again(rows: Ints1, at: Floats1, known: Floats1, known_at: Floats1) -> Ints:
-    """Positions of the rows of which something is known by conjunctions, and was not asked for a while."""
-    return np.array(
-        [i for i in range(len(rows)) if known[rows[i]] > 0 and known_at[rows[i]] + RECALL_EVERY_S <= at[i]], np.int64
-    )
-
-
-@compiled
-def _follow_absences(  # noqa: PLR0917 - the family's arrays
-    rows: Ints1,
-    at: Floats1,
-    surprise: Given1,
-    anomaly_off: float,
-    anomaly_on: float,
-    least_peak: float,
-    known: Floats1,
-    drifts: Signs2,
-    flags: Bools2,
-    peaks: Floats2,
-    away_since: Floats1,
-    stirred: Bools1,
-) -> None:
-    """Since when each row has been away from normal, and whether anything of it is left to follow."""
-    for i in range(len(rows)):
-        row = rows[i]
-        if surprise[i] <= anomaly_off:
-            away_since[row] = np.inf
-        elif surprise[i] > anomaly_on and np.isinf(away_since[row]):
-            away_since[row] = at[i]
-        left = known[row] > 0 or np.isfinite(away_since[row])
-        for c in range(drifts.shape[1]):
-            left |= drifts[row, c] != 0
-        for k in range(flags.shape[1]):
-            left |= flags[row, k]
-        for k in range(peaks.shape[1]):
-            left |= peaks[row, k] > least_peak
-        stirred[row] = left
