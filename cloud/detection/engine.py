@@ -26,16 +26,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from cloud.detection import checkpoint
 from cloud.detection.columns import looked_up
-from cloud.detection.compiled import Floats1, Given2, Ints1, compiled
+from cloud.detection.compiled import Floats1, Ints1, compiled
 from cloud.detection.decision import FalseCallBudget, checked_at_random
 from cloud.detection.family import Family
 from cloud.detection.judgement import Judgement, Judgements, no_judgements
+from cloud.detection.layout import Layout, layout_of, positive, readings, taken
 from cloud.detection.reasons import fitness_of, judgement_of, judgements_of, problems_of
 from cloud.detection.records import (
     Bools,
@@ -47,7 +47,6 @@ from cloud.detection.records import (
     Outcome,
     RecordBlock,
     Verdict,
-    read,
     roles_of,
 )
 from cloud.detection.settings import EngineSettings
@@ -147,7 +146,7 @@ class Engine:
             self._happened(event)
 
     def _rounds(self, family: Family, block: RecordBlock, picked: Ints, rows: Ints, out: _Columns) -> None:
-        layout = _layout(family.channels, family.mode_names, block.channels)
+        layout = layout_of(family.channels, family.mode_names, block.channels)
         times = np.array(block.times, np.float64)[picked]
         if layout.codes or layout.parts:
             self._codes(family, block, layout, picked, rows)
@@ -164,9 +163,9 @@ class Engine:
                 o = live[np.argsort(rows[live], kind="stable")]
                 self._judge(family, block, layout, _Round(picked[o], rows[o], times[o]), out)
 
-    def _codes(self, family: Family, block: RecordBlock, layout: _Layout, picked: Ints, rows: Ints) -> None:
+    def _codes(self, family: Family, block: RecordBlock, layout: Layout, picked: Ints, rows: Ints) -> None:
         evidence = family.evidence
-        for k, i in _positive(block.values, picked, layout.marked).tolist():
+        for k, i in positive(block.values, picked, layout.marked).tolist():
             row, at = int(rows[i]), float(block.times[picked[i]])
             if k < len(layout.codes):
                 evidence.code_seen(row, layout.codes[k], at)
@@ -181,10 +180,10 @@ class Engine:
             return
         family.evidence.happened(family.rows[event.device], event)
 
-    def _judge(self, family: Family, block: RecordBlock, layout: _Layout, turn: _Round, out: _Columns) -> None:
+    def _judge(self, family: Family, block: RecordBlock, layout: Layout, turn: _Round, out: _Columns) -> None:
         rows, at, place = turn.rows, turn.at, turn.place
-        raw, seen = read(block.values, place, layout.telemetry)
-        settings = _taken(block.values, place, layout.settings) if family.mode_names else NO_SETTINGS
+        raw, seen = readings(block.values, place, layout.telemetry)
+        settings = taken(block.values, place, layout.settings) if family.mode_names else NO_SETTINGS
         score, probability = family.judge(rows, at, raw, seen, settings)
         family.score[rows] = out.score[place] = score
         out.probability[place] = probability
@@ -335,58 +334,6 @@ class _Round:
     place: Ints
     rows: Ints
     at: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where a family's readings and operating settings are in a block's columns, -1 where the block has none, and the
-    columns that are ``marked`` when a code comes, and then those when a part is replaced."""
-
-    telemetry: Ints
-    settings: Ints
-    marked: Ints
-    codes: tuple[str, ...]
-    parts: tuple[str, ...]
-
-
-@lru_cache(maxsize=4096)
-def _layout(telemetry: tuple[str, ...], settings: tuple[str, ...], channels: tuple[str, ...]) -> _Layout:
-    roles = roles_of(channels)
-
-    def columns(wanted: tuple[str, ...], offered: tuple[tuple[int, str], ...]) -> Ints:
-        place = {name: column for column, name in offered}
-        return np.array([place.get(name, -1) for name in wanted], np.int64)
-
-    return _Layout(
-        columns(telemetry, roles.telemetry),
-        columns(settings, roles.modes),
-        np.array([column for column, _ in roles.codes + roles.parts], np.int64),
-        tuple(name for _, name in roles.codes),
-        tuple(name for _, name in roles.parts),
-    )
-
-
-@compiled
-def _taken(values: Given2, rows: Ints1, columns: Ints1) -> Floats:
-    """These rows and columns of a block, NaN for column -1."""
-    out = np.empty((len(rows), len(columns)))
-    for i in range(len(rows)):
-        for c in range(len(columns)):
-            out[i, c] = values[rows[i], columns[c]] if columns[c] >= 0 else np.nan
-    return out
-
-
-@compiled
-def _positive(values: Given2, rows: Ints1, columns: Ints1) -> Ints:
-    """Where (which of the columns, which of the rows) the block's values are positive: (k, 2), by column."""
-    out = np.empty((len(rows) * len(columns), 2), np.int64)
-    count = 0
-    for k in range(len(columns)):
-        for i in range(len(rows)):
-            if values[rows[i], columns[k]] > 0:
-                out[count, 0], out[count, 1] = k, i
-                count += 1
-    return out[:count]
 
 
 @compiled

@@ -134,7 +134,7 @@ class Family:
     # -- one sample of each of some devices ----------------------------------------------------------
     def judge(self, rows: Ints, at: Floats, raw: Floats, raw_seen: Bools, settings: Floats) -> tuple[Floats, Floats]:
         """Judge one sample of each of the distinct ``rows`` at event times ``at``: score and probability of a fault.
-        Readings are as :func:`~cloud.detection.records.read` gives them; ``settings`` (n, M), NaN = not known."""
+        Readings are as ``layout.readings`` gives them; ``settings`` (n, M), NaN = not known."""
         self.sensors.observe(rows, at, raw, raw_seen)
         x, seen = raw, raw_seen
         if self.modes.settings and not self.modes.continuous:

@@ -9,16 +9,12 @@ a part that was replaced; ``op.x`` an operating mode, which explains readings an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-
-from cloud.detection.compiled import Given2, Ints1, compiled
-
-GREATEST = 1e30  # no reading is taken to be further from 0
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -111,8 +107,6 @@ class ChannelRoles:
     parts: tuple[tuple[int, str], ...]
     modes: tuple[tuple[int, str], ...]
     meta: tuple[tuple[int, str], ...]
-    telemetry_columns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    mode_columns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @lru_cache(maxsize=4096)
@@ -129,19 +123,4 @@ def roles_of(channels: tuple[str, ...]) -> ChannelRoles:
         parts=tuple(found["maint"]),
         modes=tuple(found["op"]),
         meta=tuple(found["meta"]),
-        telemetry_columns=np.array([c for c, _ in found[""]], np.int64),
-        mode_columns=np.array([c for c, _ in found["op"]], np.int64),
     )
-
-
-@compiled
-def read(values: Given2, rows: Ints1, columns: Ints1) -> tuple[Floats, Bools]:
-    """These rows and columns of a block as finite numbers, and where there is a reading; 0 where there is none, as in
-    column -1."""
-    x, seen = np.zeros((len(rows), len(columns))), np.zeros((len(rows), len(columns)), np.bool_)
-    for i in range(len(rows)):
-        for c in range(len(columns)):
-            if columns[c] >= 0 and np.isfinite(values[rows[i], columns[c]]):
-                x[i, c] = min(max(values[rows[i], columns[c]], -GREATEST), GREATEST)
-                seen[i, c] = True
-    return x, seen
