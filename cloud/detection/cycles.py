@@ -137,11 +137,7 @@ class PhaseCutter:
 
     def cycling(self, rows: Ints) -> Bools:
         """Which channels (n, C) of which devices rest often enough to be said to cycle."""
-        samples = np.maximum(self.samples[rows], 1.0)
-        share = self.resting[rows] / samples
-        clear = self.between[rows] / samples < BETWEEN_SHARE
-        found: Bools = (share > REST_SHARE) & (share < 0.998) & clear & (self.samples[rows] >= 60)
-        return found
+        return _cycling(rows, self.samples, self.resting, self.between)
 
 
 class PhaseHistory:
@@ -277,6 +273,19 @@ def _cut(  # noqa: PLR0917 - the cutter's arrays
                 rest[row, c] = gap[row, c]
                 run[row, c] = gap[row, c] = 0.0
     return happened
+
+
+@compiled
+def _cycling(rows: Ints1, samples: Floats2, resting: Floats2, between: Floats2) -> Bools:
+    """See :meth:`PhaseCutter.cycling`."""
+    found = np.zeros((len(rows), samples.shape[1]), np.bool_)
+    for i in range(len(rows)):
+        for c in range(samples.shape[1]):
+            n = samples[rows[i], c]
+            share = resting[rows[i], c] / max(n, 1.0)
+            clear = between[rows[i], c] / max(n, 1.0) < BETWEEN_SHARE
+            found[i, c] = REST_SHARE < share < 0.998 and clear and n >= 60
+    return found
 
 
 @compiled
