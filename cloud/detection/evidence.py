@@ -98,9 +98,11 @@ class Evidence:
     def renew(self, row: int, at: float) -> frozenset[str]:
         """Work out the literals of one device at ``at``, and when they change next by time alone."""
         found = self.devices[row]
-        drifted = np.flatnonzero(self.drifts[row])
-        furthest = drifted[np.argsort(-self.sizes[row, drifted], kind="stable")[:MOST_DRIFTS]]
-        literals = {f"drift:{self.channels[c]}{'+' if self.drifts[row, c] > 0 else '-'}" for c in furthest}
+        literals: set[str] = set()
+        if np.count_nonzero(self.drifts[row]):
+            drifted = np.flatnonzero(self.drifts[row])
+            furthest = drifted[np.argsort(-self.sizes[row, drifted], kind="stable")[:MOST_DRIFTS]]
+            literals |= {f"drift:{self.channels[c]}{'+' if self.drifts[row, c] > 0 else '-'}" for c in furthest}
         if self.flags[row, 0] and not literals:  # where channels are named, that says it better
             literals.add("anomaly")
         if self.flags[row, 1]:
