@@ -147,11 +147,11 @@ class Engine:
 
     def _rounds(self, family: Family, block: RecordBlock, picked: Ints, rows: Ints, out: _Columns) -> None:
         layout = layout_of(family.channels, family.mode_names, block.channels)
-        times = np.array(block.times, np.float64)[picked]
+        times, values = np.array(block.times, np.float64)[picked], np.asarray(block.values, np.float64)
         if layout.codes or layout.parts:
-            self._codes(family, block, layout, picked, rows)
+            self._codes(family, block, values, layout, picked, rows)
         if _fresh_and_in_order(rows, times, family.last_at):
-            self._judge(family, block, layout, _Round(picked, rows, times), out)
+            self._judge(family, values, layout, _Round(picked, rows, times), out)
             return
         for turn in _turns(rows):
             fresh = times[turn] > family.last_at[rows[turn]]
@@ -161,11 +161,13 @@ class Engine:
             live = turn[fresh]
             if len(live):
                 o = live[np.argsort(rows[live], kind="stable")]
-                self._judge(family, block, layout, _Round(picked[o], rows[o], times[o]), out)
+                self._judge(family, values, layout, _Round(picked[o], rows[o], times[o]), out)
 
-    def _codes(self, family: Family, block: RecordBlock, layout: Layout, picked: Ints, rows: Ints) -> None:
+    def _codes(  # noqa: PLR0917 - the block's rows and what they mean
+        self, family: Family, block: RecordBlock, values: Floats, layout: Layout, picked: Ints, rows: Ints
+    ) -> None:
         evidence = family.evidence
-        for k, i in positive(block.values, picked, layout.marked).tolist():
+        for k, i in positive(values, picked, layout.marked).tolist():
             row, at = int(rows[i]), float(block.times[picked[i]])
             if k < len(layout.codes):
                 evidence.code_seen(row, layout.codes[k], at)
@@ -180,19 +182,21 @@ class Engine:
             return
         family.evidence.happened(family.rows[event.device], event)
 
-    def _judge(self, family: Family, block: RecordBlock, layout: Layout, turn: _Round, out: _Columns) -> None:
+    def _judge(self, family: Family, values: Floats, layout: Layout, turn: _Round, out: _Columns) -> None:
         rows, at, place = turn.rows, turn.at, turn.place
-        raw, seen = readings(block.values, place, layout.telemetry)
-        settings = taken(block.values, place, layout.settings) if family.mode_names else NO_SETTINGS
+        raw, seen = readings(values, place, layout.telemetry)
+        settings = taken(values, place, layout.settings) if family.mode_names else NO_SETTINGS
         score, probability = family.judge(rows, at, raw, seen, settings)
         family.score[rows] = out.score[place] = score
         out.probability[place] = probability
         due = score >= self._threshold(family, rows)
         self._watched(family, rows, at)
-        if np.count_nonzero(due):
-            chosen = [
-                i for i in np.flatnonzero(due) if self._may_raise(family, int(rows[i]), float(at[i]), float(score[i]))
-            ]
+        if not np.count_nonzero(due):
+            return
+        chosen = [
+            i for i in np.flatnonzero(due) if self._may_raise(family, int(rows[i]), float(at[i]), float(score[i]))
+        ]
+        if chosen:
             found = judgements_of(family, rows[chosen], at[chosen], score[chosen], True)
             out.raised.update(zip(place[chosen].tolist(), found, strict=True))
 
