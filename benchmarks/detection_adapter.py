@@ -33,7 +33,6 @@ class Adapter:
     def __init__(self) -> None:
         self.engine = Engine()
         self._waiting: list[Outcome] = []
-        self._layouts: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def reset(self) -> None:
         """Forget everything: a new fleet."""
@@ -63,23 +62,20 @@ class Adapter:
 
     def _judge(self, held: list[Record]) -> Iterator[tuple[str, datetime, float]]:
         at = held[0][1].timestamp()
-        scores = np.zeros(len(held))
+        scores = [0.0] * len(held)
         groups: dict[tuple[str, ...], list[int]] = {}
         for i, (_, _, channels) in enumerate(held):
             groups.setdefault(tuple(channels), []).append(i)
         for channels, rows in groups.items():
-            block = RecordBlock(
-                [held[i][0] for i in rows],
-                np.full(len(rows), at),
-                channels,
-                np.array([list(held[i][2].values()) for i in rows], np.float64),
-            )
-            scores[rows] = self.engine.observe(block).scores
+            values = np.array([list(held[i][2].values()) for i in rows], np.float64)
+            block = RecordBlock([held[i][0] for i in rows], np.array([at] * len(rows)), channels, values)
+            for i, score in zip(rows, self.engine.observe(block).scores.tolist(), strict=True):
+                scores[i] = score
         for outcome in self._waiting:
             self.engine.learn(outcome)
         self._waiting.clear()
         for (device, when, _), score in zip(held, scores, strict=True):
-            yield device, when, float(score)
+            yield device, when, score
 
 
 _shared = Adapter()

@@ -17,26 +17,16 @@ not learnt: a sample counts as normal while ``surprise`` is below ``gate``, or w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from cloud.detection.compiled import Bools1, Bools2, Floats1, Floats2, Floats3, Ints1, compiled
+from cloud.detection.growing import grow
 from cloud.detection.records import Bools, Floats, Ints
 
-Rows = Ints | slice
 FLOOR = 0.05
-
-
-@dataclass(slots=True)
-class BankReading:
-    """What the bank found for ``n`` rows: standardised readings ``z`` (n, C), smoothed ``smooth``
-    (S, n, C), ``g`` (S, n) and ``surprise`` (n,), and which rows are ``young``."""
-
-    z: Floats
-    smooth: Floats
-    g: Floats
-    surprise: Floats
-    young: Bools
+FAR = 15.0  # standard deviations beyond which a reading counts no more
+FEW = 8  # rows at once
+MOST_POOLED = 5000.0  # samples that count in the family's mean and variance of q
 
 
 class ChannelBank:
@@ -55,7 +45,6 @@ class ChannelBank:
         alpha = np.array([2.0 / (s + 1.0) for s in spans])
         self.alpha = alpha[:, None, None]
         self.white = alpha / (2.0 - alpha)  # variance of e_s when readings are independent
-        self.capacity = 0
         self.has_priors = False
         self.calls = 0
         self.count = np.zeros((0, width))
@@ -81,24 +70,12 @@ class ChannelBank:
 
     def grow(self, devices: int) -> None:
         """Room for at least ``devices`` rows."""
-        if devices <= self.capacity:
-            return
-        more = max(devices, 2 * self.capacity, 1) - self.capacity
-        for name in self.DEVICE_ARRAYS:
-            old = getattr(self, name)
-            setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]))]))
-        for name in self.SCALE_ARRAYS:
-            old = getattr(self, name)
-            room = np.zeros((len(self.spans), more, *old.shape[2:]))
-            setattr(self, name, np.concatenate([old, room], axis=1))
-        self.capacity += more
+        grow(self, self.DEVICE_ARRAYS, devices)
+        grow(self, self.SCALE_ARRAYS, devices, axis=1)
 
     def add_cohorts(self, cohorts: int) -> None:
         """Room for ``cohorts`` lines of priors; a new cohort has none as yet."""
-        more = cohorts - len(self.cohort_mean)
-        if more > 0:
-            for name in ("cohort_mean", "cohort_var", "cohort_weight"):
-                setattr(self, name, np.concatenate([getattr(self, name), np.zeros((more, self.width))]))
+        grow(self, ("cohort_mean", "cohort_var", "cohort_weight"), cohorts)
 
     def forget(self, row: int) -> None:
         """The device's baseline starts afresh: after a repair, or when it has changed for good."""
@@ -111,53 +88,40 @@ class ChannelBank:
         """The device is as it was: its smoothed readings start again at normal."""
         self.smooth[:, row] = 0.0
 
-    def observe(self, rows: Rows, values: Floats, seen: Bools, cohort: Ints | int) -> BankReading:
-        """One sample of each of the devices ``rows`` (distinct).  ``values`` (n, C) are finite where
-        ``seen``; ``cohort`` says which line of the cohort arrays each row belongs to."""
-        count, mean, var = self.count[rows], self.mean[rows], self.var[rows]
-        centre, scale2, have = self._shrunk(count, mean, var, cohort) if self.has_priors else (mean, var, count)
-        scale = np.sqrt(scale2)
-        scale += 1e-9 * np.abs(centre)
-        scale += 1e-9
-        z = values - centre
-        z /= scale
-        np.maximum(z, -15.0, out=z)
-        np.minimum(z, 15.0, out=z)
-        told = seen & (have >= 3.0)
-        if np.count_nonzero(told) < told.size:
-            z *= told
-        before = self.smooth[:, rows]
-        smooth = z - before
-        smooth *= self.alpha
-        smooth += before
-        self.smooth[:, rows] = smooth
-        across = np.matmul(smooth, self.precision)
-        across *= smooth
-        q = np.add.reduce(across, axis=2)
-        q /= max(self.width, 1)
-        q += FLOOR
-        np.log(q, out=q)
-        g, surprise = self._calibrate(rows, q)
-        lived = self.seen[rows]
-        young = lived < self.young_samples * max(0.75, min(self.inflation, 8.0))
-        normal = (surprise < self.gate) | young
-        self.seen[rows] = lived + 1
-        self._learn(rows, values - mean, seen & normal[:, None], count, mean, var)
+    def observe(self, rows: Ints, values: Floats, seen: Bools, cohort: Ints) -> tuple[Floats, Bools]:
+        """One sample of each of the devices ``rows`` (distinct): ``surprise`` of each, and which are *young*.
+        ``values`` (n, C) are finite where ``seen``; ``cohort`` is by row the line of the cohort arrays."""
         self.calls += 1
-        if len(lived) >= 8 or not self.calls % 3:  # a few devices are pooled at every third sample only
-            mature = normal & (lived >= 10)
-            if np.count_nonzero(mature):
-                self._pool(rows, smooth, q, mature)
-        return BankReading(z, smooth, g, surprise, young)
-
-    def _shrunk(self, count: Floats, mean: Floats, var: Floats, cohort: Ints | int) -> tuple[Floats, Floats, Floats]:
-        """Baseline mean and variance shrunk towards the cohort, and the weight behind them."""
-        pull = self.cohort_weight[cohort]
-        have = count + pull
-        centre = (count * mean + pull * self.cohort_mean[cohort]) / (have + 1e-12)
-        var_pull = np.minimum(pull, 30.0)
-        scale2 = (count * var + var_pull * self.cohort_var[cohort]) / (count + var_pull + 1e-12)
-        return centre, scale2, have
+        surprise, young, pooled = _observe(
+            rows,
+            values,
+            seen,
+            cohort,
+            self.has_priors,
+            self.gate,
+            self.young_samples * max(0.75, min(self.inflation, 8.0)),
+            1.0 / self.memory,
+            len(rows) >= FEW or not self.calls % 3,  # a few devices are pooled at every third sample only
+            self.family_n,
+            self.count,
+            self.mean,
+            self.var,
+            self.seen,
+            self.smooth,
+            self.calm,
+            self.q_mean,
+            self.q_var,
+            self.cohort_mean,
+            self.cohort_var,
+            self.cohort_weight,
+            self.alpha,
+            self.precision,
+            self.scatter,
+            self.family_q,
+        )
+        if pooled:
+            self._pooled(pooled)
+        return surprise, young
 
     def residuals(self, row: int, scale: int) -> Floats:
         """Each channel of the device against what its other channels predict, in standard deviations."""
@@ -165,70 +129,16 @@ class ChannelBank:
         found: Floats = precision @ self.smooth[scale, row] / np.sqrt(np.diag(precision))
         return found
 
-    def _calibrate(self, rows: Rows, q: Floats) -> tuple[Floats, Floats]:
-        calm = self.calm[rows]
-        own, pooled = calm / (calm + 20.0), 20.0 / (calm + 20.0)
-        centre = own * self.q_mean[:, rows]
-        centre += pooled * self.family_q[0]
-        spread = own * self.q_var[:, rows]
-        spread += pooled * self.family_q[1]
-        spread += 0.02
-        np.sqrt(spread, out=spread)
-        np.subtract(q, centre, out=centre)
-        centre /= spread
-        return centre, np.add.reduce(centre, axis=0) / len(self.spans)
-
-    def _learn(  # noqa: PLR0917 - one row of the table each
-        self, rows: Rows, step: Floats, learn: Bools, count: Floats, mean: Floats, var: Floats
-    ) -> None:
-        sd5 = np.sqrt(var)
-        sd5 *= 5.0
-        free = (count <= 10) | (var <= 0)
-        if np.count_nonzero(free):
-            sd5[free] = np.inf
-        np.minimum(step, sd5, out=step)
-        np.negative(sd5, out=sd5)
-        np.maximum(step, sd5, out=step)
-        rate = count + 1.0
-        np.divide(1.0, rate, out=rate)
-        np.maximum(rate, 1.0 / self.memory, out=rate)
-        if np.count_nonzero(learn) < learn.size:
-            rate *= learn
-            step *= learn
-        moved = rate * step
-        self.mean[rows] = mean + moved
-        moved *= step
-        moved += var
-        np.subtract(1.0, rate, out=rate)
-        rate *= moved
-        self.var[rows] = rate
-        self.count[rows] = count + learn
-
-    def _pool(self, rows: Rows, smooth: Floats, q: Floats, mature: Bools) -> None:
-        n = int(np.count_nonzero(mature))
-        bounded = np.maximum(smooth, -6.0) if n == len(mature) else smooth[:, mature]
-        np.maximum(bounded, -6.0, out=bounded)
-        np.minimum(bounded, 6.0, out=bounded)
-        self.scatter += np.matmul(bounded.transpose(0, 2, 1), bounded)
-        self.weight += n
+    def _pooled(self, samples: int) -> None:
+        """So many samples went into the pooled covariance: forget, and invert it anew, when it is time."""
+        self.family_n = min(self.family_n + samples, MOST_POOLED)
+        self.weight += samples
         if self.weight > 20000:
             self.scatter *= 0.5
             self.weight *= 0.5
             self.invert_at *= 0.5
         if self.weight >= self.invert_at:
             self._invert()
-        calm, q_mean, q_var = self.calm[rows], self.q_mean[:, rows], self.q_var[:, rows]
-        rate = mature / np.minimum(calm + 1.0, 500.0)
-        reach = 4.0 * np.sqrt(q_var + 0.02) + 100.0 * (calm < 10)
-        step = np.minimum(np.maximum(q - q_mean, -reach), reach)
-        self.q_mean[:, rows] = q_mean + rate * step
-        self.q_var[:, rows] = (1.0 - rate) * (q_var + rate * step * step)
-        self.calm[rows] = calm + mature
-        self.family_n = min(self.family_n + n, 5000.0)
-        share = min(1.0, n / self.family_n)
-        off = (q if n == len(mature) else q[:, mature]) - self.family_q[0]
-        self.family_q[0] += share * off.sum(axis=1, keepdims=True) / n
-        self.family_q[1] += share * ((off * off).sum(axis=1, keepdims=True) / n - self.family_q[1])
 
     def _invert(self) -> None:
         pooled: Floats = self.scatter / self.weight
@@ -238,8 +148,8 @@ class ChannelBank:
         pooled = pooled * (1.0 - shrink)
         floor = self.white[:, None]
         pooled[:, on_diagonal, on_diagonal] = np.maximum(spread2, 0.5 * floor) + 1e-3 * floor
-        self.precision = np.asarray(np.linalg.inv(pooled), np.float64)
-        self.spread = np.asarray(np.sqrt(np.maximum(spread2, 0.25 * floor)), np.float64)
+        self.precision = np.ascontiguousarray(np.linalg.inv(pooled))
+        self.spread = np.ascontiguousarray(np.sqrt(np.maximum(spread2, 0.25 * floor)))
         self.inflation = self._effective(spread2)
         self.invert_at = max(self.weight * 1.15, self.weight + 10)
 
@@ -275,3 +185,140 @@ class ChannelBank:
         between = ((mean - centre) ** 2).mean(axis=0) - (var / count).mean(axis=0)
         between = np.maximum(between, 1e-3 * within + 1e-12)
         return centre, within, np.minimum(within / between, 1000.0)
+
+
+@compiled
+def _pool(  # noqa: PLR0917 - the bank's arrays
+    rows: Ints1,
+    mature: Bools1,
+    q: Floats2,
+    family_n: float,
+    smooth: Floats3,
+    calm: Floats1,
+    q_mean: Floats2,
+    q_var: Floats2,
+    scatter: Floats3,
+    family_q: Floats3,
+) -> int:
+    """Take the samples of the ``mature`` rows into the pooled covariance and into the calibration of q: how many."""
+    scales, _, width = smooth.shape
+    n = int(np.sum(mature))
+    if not n:
+        return 0
+    share = min(1.0, n / min(family_n + n, MOST_POOLED))
+    bounded = np.empty(width)
+    for s in range(scales):
+        off, off2 = 0.0, 0.0
+        for i in range(len(rows)):
+            if not mature[i]:
+                continue
+            row = rows[i]
+            for c in range(width):
+                bounded[c] = min(max(smooth[s, row, c], -6.0), 6.0)
+            for c in range(width):
+                for d in range(width):
+                    scatter[s, c, d] += bounded[c] * bounded[d]
+            rate = 1.0 / min(calm[row] + 1.0, 500.0)
+            reach = 4.0 * np.sqrt(q_var[s, row] + 0.02) + (100.0 if calm[row] < 10 else 0.0)
+            step = min(max(q[s, i] - q_mean[s, row], -reach), reach)
+            q_mean[s, row] += rate * step
+            q_var[s, row] = (1.0 - rate) * (q_var[s, row] + rate * step * step)
+            away = q[s, i] - family_q[0, s, 0]
+            off += away
+            off2 += away * away
+        family_q[0, s, 0] += share * off / n
+        family_q[1, s, 0] += share * (off2 / n - family_q[1, s, 0])
+    for i in range(len(rows)):
+        calm[rows[i]] += mature[i]
+    return n
+
+
+@compiled
+def _observe(  # noqa: PLR0912, PLR0915, PLR0917 - all of a sample in one pass over the bank's arrays
+    rows: Ints1,
+    values: Floats2,
+    seen: Bools2,
+    cohort: Ints1,
+    has_priors: bool,
+    gate: float,
+    young_below: float,
+    least_rate: float,
+    pool: bool,
+    family_n: float,
+    count: Floats2,
+    mean: Floats2,
+    var: Floats2,
+    lived: Floats1,
+    smooth: Floats3,
+    calm: Floats1,
+    q_mean: Floats2,
+    q_var: Floats2,
+    cohort_mean: Floats2,
+    cohort_var: Floats2,
+    cohort_weight: Floats2,
+    alpha: Floats3,
+    precision: Floats3,
+    scatter: Floats3,
+    family_q: Floats3,
+) -> tuple[Floats, Bools, int]:
+    """``surprise`` of each row, whether it is young, and how many samples were pooled; see the module's docstring."""
+    scales, _, width = smooth.shape
+    n = len(rows)
+    surprise, young, mature, q = np.empty(n), np.empty(n, np.bool_), np.empty(n, np.bool_), np.empty((scales, n))
+    z, across = np.empty(width), np.empty(width)
+    for i in range(n):
+        row, line = rows[i], cohort[rows[i]]
+        for c in range(width):
+            z[c] = 0.0
+            if not seen[i, c]:
+                continue
+            have, centre, scale2 = count[row, c], mean[row, c], var[row, c]
+            if has_priors:  # shrunk towards the cohort
+                pull = cohort_weight[line, c]
+                centre = (have * centre + pull * cohort_mean[line, c]) / (have + pull + 1e-12)
+                var_pull = min(pull, 30.0)
+                scale2 = (have * scale2 + var_pull * cohort_var[line, c]) / (have + var_pull + 1e-12)
+                have += pull
+            if have >= 3.0:
+                off = (values[i, c] - centre) / (np.sqrt(scale2) + 1e-9 * abs(centre) + 1e-9)
+                z[c] = min(max(off, -FAR), FAR)
+        own = calm[row] / (calm[row] + 20.0)
+        pooled = 20.0 / (calm[row] + 20.0)
+        total = 0.0
+        for s in range(scales):
+            rate = alpha[s, 0, 0]
+            for c in range(width):
+                across[c] = 0.0
+            for c in range(width):
+                e = smooth[s, row, c] + rate * (z[c] - smooth[s, row, c])
+                smooth[s, row, c] = e
+                for d in range(width):
+                    across[d] += e * precision[s, c, d]
+            distance = 0.0
+            for c in range(width):
+                distance += across[c] * smooth[s, row, c]
+            q[s, i] = np.log(distance / max(width, 1) + FLOOR)
+            centre = own * q_mean[s, row] + pooled * family_q[0, s, 0]
+            spread = np.sqrt(own * q_var[s, row] + pooled * family_q[1, s, 0] + 0.02)
+            total += (q[s, i] - centre) / spread
+        surprise[i] = total / scales
+        young[i] = lived[row] < young_below
+        normal = surprise[i] < gate or young[i]
+        lived[row] += 1.0
+        mature[i] = normal and lived[row] >= 10
+        if not normal:
+            continue
+        for c in range(width):
+            if seen[i, c]:
+                n_before, before = count[row, c], var[row, c]
+                step = values[i, c] - mean[row, c]
+                if n_before > 10 and before > 0:
+                    bound = 5.0 * np.sqrt(before)
+                    step = min(max(step, -bound), bound)
+                rate = max(1.0 / (n_before + 1.0), least_rate)
+                mean[row, c] += rate * step
+                var[row, c] = (1.0 - rate) * (before + rate * step * step)
+                count[row, c] = n_before + 1.0
+    if not pool:
+        return surprise, young, 0
+    return surprise, young, _pool(rows, mature, q, family_n, smooth, calm, q_mean, q_var, scatter, family_q)

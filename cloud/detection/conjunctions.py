@@ -35,10 +35,6 @@ class Tally:
     pending: int = 0
     pending_began: float = 0.0
 
-    def undecided(self, at: float, horizon_s: float) -> float:
-        """Episodes without an outcome yet, each by the share of the horizon that it has outlived."""
-        return max(0.0, self.pending * at - self.pending_began) / horizon_s
-
 
 @dataclass(slots=True)
 class Episode:
@@ -169,50 +165,55 @@ class Conjunctions:
         self._refute(wrong, weight)
 
     def evidence(self, literals: frozenset[str], at: float) -> Evidence:
-        """The strongest key among those that hold."""
-        best, greatest = None, 0.0
-        for key in keys_of(literals):
+        """The strongest key among those that hold, the first of several."""
+        means: dict[Key, float] = {}
+        weighed = []
+        for place, (key, sort) in enumerate(sorted_keys_of(literals)):
+            p = means.get(sort)
+            if p is None:
+                p = means[sort] = self._mean_of(sort)
             tally = self.tallies.get(key)
-            p = self._unlessened(key, tally, at)
-            if p > greatest and tally is not None:
-                p = self._lessened(p, tally, literals)
-            if p > greatest:
-                best, greatest = key, p
-        return NOTHING if best is None else self.posterior(best, at, literals)
+            if tally is not None:
+                p = self._weighed(p, tally, at, len(key) - 1)
+            weighed.append((-p, place, key, tally))
+        weighed.sort()
+        best, greatest, first = None, 0.0, 0
+        for negative, place, key, tally in weighed:
+            p = -negative
+            if p < greatest:  # what is missing beside a key only lessens it
+                break
+            if tally is not None:
+                p = _lessened(p, tally, literals)
+            if p > greatest or (p == greatest and place < first):
+                best, greatest, first = key, p, place
+        return NOTHING if best is None else _stated(best, self.tallies.get(best), greatest)
 
     def posterior(self, key: Key, at: float, literals: frozenset[str] | None = None) -> Evidence:
         """What the tallies say of one key at event time ``at``; with ``literals``, lessened where what
         usually stood beside the key when it was right is missing now."""
-        tally = self.tallies.get(key)
-        p = self._unlessened(key, tally, at)
-        if tally is None:
-            return Evidence(p, key, 0.0, 0.0, "")
-        if literals is not None:
-            p = self._lessened(p, tally, literals)
-        kind = min(tally.kinds.items(), key=lambda k: (-k[1], k[0]))[0] if tally.kinds else ""
-        return Evidence(p, key, tally.positives, tally.negatives, kind)
+        p, tally = self._mean_of(sorts_of(key)), self.tallies.get(key)
+        if tally is not None:
+            p = self._weighed(p, tally, at, len(key) - 1)
+            if literals is not None:
+                p = _lessened(p, tally, literals)
+        return _stated(key, tally, p)
 
-    def _unlessened(self, key: Key, tally: Tally | None, at: float) -> float:
-        """The hierarchical posterior mean of the module's docstring."""
-        sort = self.sorts.get(sorts_of(key))
-        mean, order = self.prior_mean, len(key) - 1
-        if sort:
-            n = sort.positives + sort.negatives
-            weight = self.prior_weight[order]
-            mean = (weight * mean + sort.positives) / (weight + n)
-        if tally is None:
-            return mean
-        n = tally.positives + tally.negatives + tally.undecided(at, self.horizon_s)
-        weight = self.key_weight[order]
+    def _mean_of(self, sort: Key) -> float:
+        """m_T of the module's docstring: what an unknown key of this sort is worth."""
+        found = self.sorts.get(sort)
+        if found is None:
+            return self.prior_mean
+        n, weight = found.positives + found.negatives, self.prior_weight[len(sort) - 1]
+        return (weight * self.prior_mean + found.positives) / (weight + n)
+
+    def _weighed(self, mean: float, tally: Tally, at: float, order: int) -> float:
+        """p of the module's docstring; episodes without an outcome yet count by the share of the horizon that they
+        have outlived."""
+        n, weight = tally.positives + tally.negatives, self.key_weight[order]
+        undecided_s = tally.pending * at - tally.pending_began
+        if undecided_s > 0.0:
+            n += undecided_s / self.horizon_s
         return (weight * mean + tally.positives) / (weight + n)
-
-    @staticmethod
-    def _lessened(p: float, tally: Tally, literals: frozenset[str]) -> float:
-        """``p`` where what usually stood beside the key is missing now."""
-        if tally.positives <= 0:
-            return p
-        core = [a for a, times in tally.company.items() if times >= 0.6 * tally.positives]
-        return p * (sum(a in literals for a in core) / len(core))
 
     def _refute(self, episodes: list[Episode], weight: float) -> None:
         self._drop(episodes)
@@ -231,6 +232,25 @@ class Conjunctions:
             tally.pending_began -= episode.began
 
 
+def _lessened(p: float, tally: Tally, literals: frozenset[str]) -> float:
+    """``p`` where what usually stood beside the key is missing now."""
+    if tally.positives <= 0:
+        return p
+    usual, held = 0, 0
+    for literal, times in tally.company.items():
+        if times >= 0.6 * tally.positives:
+            usual += 1
+            held += literal in literals
+    return p * (held / usual)
+
+
+def _stated(key: Key, tally: Tally | None, p: float) -> Evidence:
+    if tally is None:
+        return Evidence(p, key, 0.0, 0.0, "")
+    kind = min(tally.kinds.items(), key=lambda k: (-k[1], k[0]))[0] if tally.kinds else ""
+    return Evidence(p, key, tally.positives, tally.negatives, kind)
+
+
 @lru_cache(maxsize=65536)
 def sorts_of(key: Key) -> Key:
     """The sorts of a key's literals: what an unknown key is judged by."""
@@ -247,3 +267,9 @@ def keys_of(literals: frozenset[str]) -> tuple[Key, ...]:
         if subject_of(a) != subject_of(b) and not {a, b} <= SUSPICIONS:
             keys.append((a, b))
     return tuple(keys)
+
+
+@lru_cache(maxsize=65536)
+def sorted_keys_of(literals: frozenset[str]) -> tuple[tuple[Key, Key], ...]:
+    """Each of :func:`keys_of` with its sorts."""
+    return tuple((key, sorts_of(key)) for key in keys_of(literals))

@@ -18,6 +18,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from cloud.detection.compiled import (
+    Bools1,
+    Bools2,
+    Floats1,
+    Floats2,
+    Floats3,
+    Ints1,
+    Ints2,
+    Singles2,
+    Singles3,
+    compiled,
+)
+from cloud.detection.growing import grow
 from cloud.detection.records import Bools, Floats, Ints
 
 ON_SHARE = 0.1  # of the range: above it, the channel is on
@@ -31,6 +44,8 @@ SPANS = np.array([4.0, 16.0, 48.0])
 BOUNDS = np.array([2.5, 2.5, 12.0])  # of the scatter: what one phase may add at each span
 ALPHA = 2.0 / (SPANS + 1.0)
 WHITE = ALPHA / (2.0 - ALPHA)
+NO_RHYTHM = -5.0
+NEIGHBOURS = 5
 KEPT = 96  # phases remembered of a device and channel
 PROBATION_S, PROBATION = 4 * 86400.0, 24  # a phase serves as an example when it is so old, or so many came since
 LEAST = 6  # phases before the next one can be predicted
@@ -56,7 +71,6 @@ class PhaseCutter:
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self.capacity = 0
         self.calls = 0
         self.idle = False
         for name in self.ARRAYS:
@@ -76,12 +90,7 @@ class PhaseCutter:
 
     def grow(self, devices: int) -> None:
         """Room for at least ``devices`` rows."""
-        if devices > self.capacity:
-            more = max(devices, 2 * self.capacity) - self.capacity
-            for name in self.ARRAYS:
-                old = getattr(self, name)
-                setattr(self, name, np.concatenate([old, np.zeros((more, self.width))]))
-            self.capacity += more
+        grow(self, self.ARRAYS, devices)
 
     def forget(self, row: int) -> None:
         """The device starts afresh."""
@@ -100,61 +109,35 @@ class PhaseCutter:
             self.idle = not bool((share > 0.8 * REST_SHARE).any())
         return not self.idle
 
-    def observe(self, rows: Ints | slice, x: Floats, seen: Bools) -> tuple[Bools, Floats, Bools]:
+    def observe(self, rows: Ints, x: Floats, seen: Bools) -> tuple[Bools, Floats, Bools] | None:
         """One sample of each device: which phases ended (n, C), their (length, rest before, level)
-        (n, C, 3), and for which channels the range doubled, so that what was cut before is void."""
-        low, high = self._follow_range(rows, x, seen)
-        extent = high - low
-        above = x - low
-        void = seen & (extent > 2.0 * self.range_then[rows])
-        if np.count_nonzero(void):
-            self.range_then[rows] = np.where(void, extent, self.range_then[rows])
-        run, gap, rest = self.run[rows], self.gap[rows], self.rest[rows]
-        on = seen & (x > low + ON_SHARE * extent) & (extent > 1e-9)
-        off = seen & ~on
-        self.resting[rows] += off
-        self.between[rows] += seen & (x > low + BETWEEN[0] * extent) & (x < low + BETWEEN[1] * extent)
-        self.samples[rows] += seen
-        idle = run == 0
-        starts = on & idle
-        if np.count_nonzero(starts):
-            self.rest_before[rows] = np.where(starts, rest, self.rest_before[rows])
-            self.level[rows] = np.where(starts, 0.0, self.level[rows])
-        self.level[rows] += on * above
-        self.rest[rows] = np.where(on, 0.0, rest + (off & idle))
-        run = np.where(on, run + 1.0 + gap, run)
-        gap = np.where(on, 0.0, gap + (off & (run > 0)))
-        ended = off & (gap > 1)
-        phases = np.zeros((*run.shape, 3))
-        if np.count_nonzero(ended):
-            phases[..., 0], phases[..., 1] = run, self.rest_before[rows]
-            phases[..., 2] = self.level[rows] / np.maximum(run, 1.0)
-            self.rest[rows] = np.where(ended, gap, self.rest[rows])
-            run, gap = np.where(ended, 0.0, run), np.where(ended, 0.0, gap)
-        self.run[rows], self.gap[rows] = run, gap
-        return ended, phases, void
+        (n, C, 3), and for which channels the range doubled, so that what was cut before is void; None if neither."""
+        ended, void = np.zeros(x.shape, np.bool_), np.zeros(x.shape, np.bool_)
+        phases = np.empty((*x.shape, 3))
+        happened = _cut(
+            rows,
+            x,
+            seen,
+            ended,
+            phases,
+            void,
+            self.low,
+            self.high,
+            self.range_then,
+            self.samples,
+            self.resting,
+            self.between,
+            self.run,
+            self.gap,
+            self.level,
+            self.rest,
+            self.rest_before,
+        )
+        return (ended, phases, void) if happened else None
 
-    def _follow_range(self, rows: Ints | slice, x: Floats, seen: Bools) -> tuple[Floats, Floats]:
-        """The least reading of each channel, and the greatest, which is slowly forgotten."""
-        before, peak = self.low[rows], self.high[rows]
-        low = np.minimum(before, x)
-        high = np.maximum(peak - (peak - low) * 2e-5, x)
-        first = self.samples[rows] == 0
-        if np.count_nonzero(first):
-            high = np.where(first, x, np.maximum(peak - (peak - np.where(first, x, low)) * 2e-5, x))
-            low = np.where(first, x, low)
-        if np.count_nonzero(seen) < seen.size:
-            low, high = np.where(seen, low, before), np.where(seen, high, peak)
-        self.low[rows], self.high[rows] = low, high
-        return low, high
-
-    def cycling(self, rows: Ints | slice) -> Bools:
+    def cycling(self, rows: Ints) -> Bools:
         """Which channels (n, C) of which devices rest often enough to be said to cycle."""
-        samples = np.maximum(self.samples[rows], 1.0)
-        share = self.resting[rows] / samples
-        clear = self.between[rows] / samples < BETWEEN_SHARE
-        found: Bools = (share > REST_SHARE) & (share < 0.998) & clear & (self.samples[rows] >= 60)
-        return found
+        return _cycling(rows, self.samples, self.resting, self.between)
 
 
 class PhaseHistory:
@@ -177,7 +160,6 @@ class PhaseHistory:
     )
 
     def __init__(self) -> None:
-        self.capacity = 0
         self.phases = np.full((0, KEPT, 3), np.nan, np.float32)  # log length, log rest, log level
         self.ended = np.zeros((0, KEPT))
         self.n = np.zeros(0, np.int64)
@@ -194,13 +176,9 @@ class PhaseHistory:
 
     def grow(self, slots: int) -> None:
         """Room for at least ``slots`` slots."""
-        if slots > self.capacity:
-            more = max(slots, 2 * self.capacity) - self.capacity
-            for name in self.ARRAYS:
-                old = getattr(self, name)
-                fill = np.nan if name in ("phases", "errors") else 0
-                setattr(self, name, np.concatenate([old, np.full((more, *old.shape[1:]), fill, old.dtype)]))
-            self.capacity += more
+        unknown = ("phases", "errors")
+        grow(self, unknown, slots, np.nan)
+        grow(self, [name for name in self.ARRAYS if name not in unknown], slots)
 
     def forget(self, slots: Ints) -> None:
         """These slots start afresh."""
@@ -209,89 +187,246 @@ class PhaseHistory:
 
     def observe(self, slots: Ints, phases: Floats, at: Floats) -> None:
         """Phases (m, 3) of distinct ``slots`` that ended at event times ``at``."""
-        length = phases[:, 0]
-        y = np.log(length)
-        context = np.log(phases[:, 1:] + 1.0)
-        known = self.n[slots] >= LEAST
-        error = np.zeros(len(slots))
-        if known.any():
-            error[known] = y[known] - self._predicted(slots[known], context[known], at[known])
-        self._turn_day(slots, at)
-        learn = np.ones(len(slots), np.bool_)
-        if known.any():
-            learn[known] = self._judge(slots[known], error[known], length[known])
-        keep = slots[learn]
-        place = self.n[keep] % KEPT
-        self.phases[keep, place, 0] = y[learn]
-        self.phases[keep, place, 1:] = context[learn]
-        self.ended[keep, place] = at[learn]
-        self.n[keep] += 1
+        _take_phases(
+            slots,
+            phases,
+            at,
+            self.phases,
+            self.ended,
+            self.n,
+            self.errors,
+            self.n_errors,
+            self.smooth,
+            self.wander,
+            self.judged,
+            self.rhythm,
+            self.z,
+            self.day,
+            self.top,
+            self.tops,
+        )
 
     def calibrated(self, slots: Ints) -> Floats:
-        """How far each slot is from normal now, in standard deviations of its days' greatest z."""
-        mean, sd = self._usual(slots)
-        return np.where(self.rhythm[slots], (self.z[slots] - mean) / sd, -5.0)
+        """Of each row of ``slots`` (n, C), which hold 1 + slot or 0 for none: how far its furthest slot is from
+        normal now, in standard deviations of its days' greatest z; ``NO_RHYTHM`` where there is nothing to judge by."""
+        return _furthest(slots, self.n, self.rhythm, self.z, self.tops)
 
-    def _predicted(self, slots: Ints, context: Floats, at: Floats) -> Floats:
-        past = self.phases[slots]
-        n = self.n[slots]
-        distance = np.abs(past[:, :, 1:] - context[:, None, :]).sum(axis=2)
-        distance[np.isnan(distance)] = np.inf
-        age = (n[:, None] - 1 - np.arange(KEPT)) % KEPT  # phases since
-        fresh = (age < PROBATION) & (at[:, None] - self.ended[slots] < PROBATION_S)
-        fresh &= (np.isfinite(distance) & ~fresh).sum(axis=1, keepdims=True) >= LEAST
-        distance[fresh] = np.inf
-        nearest = np.argsort(distance, axis=1, kind="stable")[:, :5]
-        found: Floats = np.nanmedian(np.take_along_axis(past[:, :, 0], nearest, axis=1), axis=1).astype(np.float64)
-        return found
 
-    def _judge(self, slots: Ints, error: Floats, length: Floats) -> Bools:
-        n_errors = np.minimum(self.n_errors[slots], KEPT)
-        seen = self.errors[slots]
-        scatter = np.zeros(len(slots))
-        some = n_errors > 0
-        if some.any():
-            scatter[some] = 1.4826 * np.nanmedian(np.abs(seen[some]), axis=1)
-        s2 = (4 * 0.08**2 + n_errors * scatter**2) / (4 + n_errors) + 0.02**2 + (0.3 / length) ** 2
-        # one odd phase must not move a short average far; a long one may take more of it
-        bound = np.sqrt(s2)[:, None] * BOUNDS
-        r = np.minimum(np.maximum(error[:, None], -bound), bound)
-        r = np.where(r < 0, 0.5 * r, r)  # wear lengthens phases more often than it shortens them [K]
-        judged = self.judged[slots] + 1.0
-        smooth = self.smooth[slots] + ALPHA * (r - self.smooth[slots])
-        beyond = np.maximum(self.wander[slots] - WHITE * s2[:, None], 0.0)
-        blocks = judged[:, None] / SPANS
+@compiled
+def _cut(  # noqa: PLR0917 - the cutter's arrays
+    rows: Ints1,
+    x: Floats2,
+    seen: Bools2,
+    ended: Bools2,
+    phases: Floats3,
+    void: Bools2,
+    low: Floats2,
+    high: Floats2,
+    range_then: Floats2,
+    samples: Floats2,
+    resting: Floats2,
+    between: Floats2,
+    run: Floats2,
+    gap: Floats2,
+    level: Floats2,
+    rest: Floats2,
+    rest_before: Floats2,
+) -> bool:
+    """Follow the channels; whether anything was written to ``ended`` or ``void`` (:meth:`PhaseCutter.observe`)."""
+    happened = False
+    for i in range(len(rows)):
+        row = rows[i]
+        for c in range(x.shape[1]):
+            if not seen[i, c]:
+                continue
+            now = x[i, c]
+            if samples[row, c] == 0:
+                low[row, c] = high[row, c] = now
+            else:  # the greatest reading is slowly forgotten
+                low[row, c] = min(low[row, c], now)
+                high[row, c] = max(high[row, c] - (high[row, c] - low[row, c]) * 2e-5, now)
+            bottom = low[row, c]
+            extent = high[row, c] - bottom
+            if extent > 2.0 * range_then[row, c]:
+                void[i, c] = happened = True
+                range_then[row, c] = extent
+            samples[row, c] += 1.0
+            between[row, c] += bottom + BETWEEN[0] * extent < now < bottom + BETWEEN[1] * extent
+            if now > bottom + ON_SHARE * extent and extent > 1e-9:
+                if run[row, c] == 0:
+                    rest_before[row, c] = rest[row, c]
+                    level[row, c] = 0.0
+                level[row, c] += now - bottom
+                rest[row, c] = 0.0
+                run[row, c] += 1.0 + gap[row, c]
+                gap[row, c] = 0.0
+                continue
+            resting[row, c] += 1.0
+            if run[row, c] == 0:
+                rest[row, c] += 1.0
+                continue
+            gap[row, c] += 1.0
+            if gap[row, c] > 1:
+                ended[i, c] = happened = True
+                phases[i, c, 0], phases[i, c, 1] = run[row, c], rest_before[row, c]
+                phases[i, c, 2] = level[row, c] / run[row, c]
+                rest[row, c] = gap[row, c]
+                run[row, c] = gap[row, c] = 0.0
+    return happened
+
+
+@compiled
+def _cycling(rows: Ints1, samples: Floats2, resting: Floats2, between: Floats2) -> Bools:
+    """See :meth:`PhaseCutter.cycling`."""
+    found = np.zeros((len(rows), samples.shape[1]), np.bool_)
+    for i in range(len(rows)):
+        for c in range(samples.shape[1]):
+            n = samples[rows[i], c]
+            share = resting[rows[i], c] / max(n, 1.0)
+            clear = between[rows[i], c] / max(n, 1.0) < BETWEEN_SHARE
+            found[i, c] = REST_SHARE < share < 0.998 and clear and n >= 60
+    return found
+
+
+@compiled
+def _usual(days: float, total: float, squares: float, phases: int) -> tuple[float, float]:
+    """Mean and standard deviation of the greatest z of a day, from the ``days`` so far, the sum and the sum of squares
+    of their greatest values, and how many ``phases`` there were."""
+    # the greatest of n standard normal values is near sqrt(2 ln n); neighbours share most of their span
+    expected = np.sqrt(2.0 * np.log1p(phases / max(days, 1.0) / 8.0))
+    mean = (expected + total) / (1.0 + days)
+    var = (2 * 0.6**2 + max(squares - 2 * mean * total + days * mean**2, 0.0)) / (2.0 + days)
+    return mean, np.sqrt(var * (1.0 + 1.0 / (1.0 + days)))  # of a further day, not of the mean
+
+
+@compiled
+def _furthest(slots: Ints2, n: Ints1, rhythm: Bools1, z: Floats1, tops: Floats2) -> Floats:
+    """See :meth:`PhaseHistory.calibrated`."""
+    out = np.full(len(slots), NO_RHYTHM)
+    for i in range(len(slots)):
+        for c in range(slots.shape[1]):
+            slot = slots[i, c] - 1
+            if slot >= 0 and rhythm[slot]:
+                mean, sd = _usual(tops[slot, 0], tops[slot, 1], tops[slot, 2], n[slot])
+                out[i] = max(out[i], (z[slot] - mean) / sd)
+    return out
+
+
+@compiled
+def _turn_day(  # noqa: PLR0917 - the history's arrays
+    slot: int, today: float, n: Ints1, day: Floats1, top: Floats1, tops: Floats2
+) -> None:
+    """When a day is over, its greatest z joins those of the days before."""
+    if today != day[slot] and top[slot] > 0:
+        mean, sd = _usual(tops[slot, 0], tops[slot, 1], tops[slot, 2], n[slot])
+        greatest = min(top[slot], mean + 1.5 * sd)
+        kept = 29.0 / 30.0 if tops[slot, 0] >= 30 else 1.0
+        tops[slot, 0] = tops[slot, 0] * kept + 1.0
+        tops[slot, 1] = tops[slot, 1] * kept + greatest
+        tops[slot, 2] = tops[slot, 2] * kept + greatest * greatest
+        top[slot] = 0.0
+    day[slot] = today
+
+
+@compiled
+def _predicted(  # noqa: PLR0917 - the history's arrays
+    slot: int, rest: float, level: float, at: float, phases: Singles3, ended: Floats2, n: Ints1
+) -> float:
+    """Log length of a phase after this log rest and at this log level: the median of the past phases most alike."""
+    have = min(n[slot], KEPT)
+    distance, fresh = np.empty(have), np.empty(have, np.bool_)
+    tried = 0
+    for k in range(have):
+        distance[k] = abs(phases[slot, k, 1] - rest) + abs(phases[slot, k, 2] - level)
+        since = (n[slot] - 1 - k) % KEPT  # phases
+        fresh[k] = since < PROBATION and at - ended[slot, k] < PROBATION_S
+        tried += not fresh[k]
+    nearest = np.empty(NEIGHBOURS)
+    for j in range(NEIGHBOURS):
+        best, least = 0, np.inf
+        for k in range(have):
+            if distance[k] < least and not (fresh[k] and tried >= LEAST):
+                best, least = k, distance[k]
+        nearest[j] = phases[slot, best, 0]
+        distance[best] = np.inf
+    return float(np.median(nearest))
+
+
+@compiled
+def _compared(  # noqa: PLR0917 - the history's arrays
+    slot: int,
+    error: float,
+    length: float,
+    scatter: float,
+    n_errors: Ints1,
+    smooth: Floats2,
+    wander: Floats2,
+    judged: Floats1,
+) -> tuple[float, bool]:
+    """The greatest z over the spans after a phase whose log length was ``error`` off, and whether it is learnt from."""
+    past = min(n_errors[slot], KEPT)
+    s2 = (4 * 0.08**2 + past * scatter**2) / (4 + past) + 0.02**2 + (0.3 / length) ** 2
+    judged[slot] += 1.0
+    z = -np.inf
+    for k in range(len(SPANS)):
+        bound = np.sqrt(s2) * BOUNDS[k]  # one odd phase must not move a short average far; a long one may take more
+        r = min(max(error, -bound), bound)
+        r = 0.5 * r if r < 0 else r  # wear lengthens phases more often than it shortens them [K]
+        smooth[slot, k] += ALPHA[k] * (r - smooth[slot, k])
+        blocks = judged[slot] / SPANS[k]
+        beyond = max(wander[slot, k] - WHITE[k] * s2, 0.0)
         tau2 = (10.0 * 0.04**2 + blocks * beyond) / (10.0 + blocks)
-        z = (smooth / np.sqrt(WHITE * s2[:, None] + tau2)).max(axis=1)
-        learn: Bools = (z < 2.0) | (judged < 20)
-        calm = slots[learn]
-        self.errors[calm, self.n_errors[calm] % KEPT] = error[learn]
-        self.n_errors[calm] += 1
-        rate = np.maximum(1.0 / judged, 1.0 / 300.0)[:, None]
-        wander = self.wander[slots]
-        self.wander[slots] = np.where(learn[:, None], wander + rate * (smooth * smooth - wander), wander)
-        self.smooth[slots], self.judged[slots], self.z[slots] = smooth, judged, z
-        median = np.nanmedian(self.phases[slots, :, 0], axis=1)
-        self.rhythm[slots] = (median >= np.log(RESOLVED) - 1e-3) & (scatter <= ERRATIC)
-        self.top[slots] = np.maximum(self.top[slots], z)
-        return learn
+        z = max(z, smooth[slot, k] / np.sqrt(WHITE[k] * s2 + tau2))
+    learn = z < 2.0 or judged[slot] < 20
+    if learn:
+        rate = max(1.0 / judged[slot], 1.0 / 300.0)
+        for k in range(len(SPANS)):
+            wander[slot, k] += rate * (smooth[slot, k] * smooth[slot, k] - wander[slot, k])
+    return z, learn
 
-    def _usual(self, slots: Ints) -> tuple[Floats, Floats]:
-        days, total, squares = self.tops[slots].T
-        # the greatest of n standard normal values is near sqrt(2 ln n); neighbours share most of their span
-        expected = np.sqrt(2.0 * np.log1p(self.n[slots] / np.maximum(days, 1.0) / 8.0))
-        mean = (expected + total) / (1.0 + days)
-        var = (2 * 0.6**2 + np.maximum(squares - 2 * mean * total + days * mean**2, 0.0)) / (2.0 + days)
-        return mean, np.sqrt(var * (1.0 + 1.0 / (1.0 + days)))  # of a further day, not of the mean
 
-    def _turn_day(self, slots: Ints, at: Floats) -> None:
-        day = np.floor(at / DAY_S)
-        turned = (day != self.day[slots]) & (self.top[slots] > 0)
-        if turned.any():
-            chosen = slots[turned]
-            mean, sd = self._usual(chosen)
-            top = np.minimum(self.top[chosen], mean + 1.5 * sd)
-            tops = self.tops[chosen] * np.where(self.tops[chosen, :1] >= 30, 29.0 / 30.0, 1.0)
-            self.tops[chosen] = tops + np.stack([np.ones(len(top)), top, top * top], axis=1)
-            self.top[chosen] = 0.0
-        self.day[slots] = day
+@compiled
+def _take_phases(  # noqa: PLR0917 - the history's arrays
+    slots: Ints1,
+    latest: Floats2,
+    at: Floats1,
+    phases: Singles3,
+    ended: Floats2,
+    n: Ints1,
+    errors: Singles2,
+    n_errors: Ints1,
+    smooth: Floats2,
+    wander: Floats2,
+    judged: Floats1,
+    rhythm: Bools1,
+    z: Floats1,
+    day: Floats1,
+    top: Floats1,
+    tops: Floats2,
+) -> None:
+    """See :meth:`PhaseHistory.observe`."""
+    lengths, sizes = np.empty(KEPT), np.empty(KEPT)
+    for i in range(len(slots)):
+        slot = slots[i]
+        y, rest, level = np.log(latest[i, 0]), np.log(latest[i, 1] + 1.0), np.log(latest[i, 2] + 1.0)
+        _turn_day(slot, np.floor(at[i] / DAY_S), n, day, top, tops)
+        learn = True
+        if n[slot] >= LEAST:
+            error = y - _predicted(slot, rest, level, at[i], phases, ended, n)
+            have, past = min(n[slot], KEPT), min(n_errors[slot], KEPT)
+            for k in range(past):
+                sizes[k] = abs(errors[slot, k])
+            scatter = 1.4826 * np.median(sizes[:past]) if past else 0.0
+            z[slot], learn = _compared(slot, error, latest[i, 0], scatter, n_errors, smooth, wander, judged)
+            top[slot] = max(top[slot], z[slot])
+            if learn:
+                errors[slot, n_errors[slot] % KEPT] = error
+                n_errors[slot] += 1
+            for k in range(have):
+                lengths[k] = phases[slot, k, 0]
+            rhythm[slot] = np.median(lengths[:have]) >= np.log(RESOLVED) - 1e-3 and scatter <= ERRATIC
+        if learn:
+            place = n[slot] % KEPT
+            phases[slot, place, 0], phases[slot, place, 1], phases[slot, place, 2] = y, rest, level
+            ended[slot, place] = at[i]
+            n[slot] += 1

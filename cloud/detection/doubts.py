@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cloud.detection.calibration import WRONG
+from cloud.detection.growing import grow
 from cloud.detection.records import Bools, Floats, Ints
 
 REFUTED = math.log((1.0 - WRONG) / WRONG)  # log odds that one finding takes
@@ -42,9 +43,7 @@ class Doubts:
 
     def grow(self, devices: int) -> None:
         """Room for at least ``devices`` rows."""
-        have = len(self.doubted)
-        if devices > have:
-            self.doubted = np.concatenate([self.doubted, np.zeros(max(devices, 2 * have) - have, np.bool_)])
+        grow(self, ("doubted",), devices)
 
     def refuted(self, row: int, at: float, known_at: float) -> None:
         """A visit for the ticket of ``at`` found nothing, which became known at ``known_at``."""

@@ -52,11 +52,10 @@ class FleetWatch:
             return []
         self.hour = hour
         out = []
-        for c in range(int(cohort.max(initial=-1)) + 1):
-            here = (cohort == c) & (at - heard_at <= DAY_S)
-            heard = int(here.sum())
-            if heard < LEAST:
-                continue
+        lately = at - heard_at <= DAY_S
+        counts = np.bincount(cohort[lately])
+        for c in np.flatnonzero(counts >= LEAST).tolist():
+            here, heard = (cohort == c) & lately, int(counts[c])
             moved = here & (away_since <= at) & (at - away_since <= DAY_S)
             if moved.sum() >= SHARE * heard:
                 out.append(FleetChange(at, c, int(moved.sum()), heard, True))

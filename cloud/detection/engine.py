@@ -31,10 +31,12 @@ import numpy as np
 
 from cloud.detection import checkpoint
 from cloud.detection.columns import looked_up
+from cloud.detection.compiled import Floats1, Ints1, compiled
 from cloud.detection.decision import FalseCallBudget, checked_at_random
 from cloud.detection.family import Family
 from cloud.detection.judgement import Judgement, Judgements, no_judgements
-from cloud.detection.reasons import fitness_of, judgement_of, problem_of
+from cloud.detection.layout import Layout, layout_of, positive, readings, taken
+from cloud.detection.reasons import fitness_of, judgement_of, judgements_of, problems_of
 from cloud.detection.records import (
     Bools,
     ChannelRoles,
@@ -50,6 +52,7 @@ from cloud.detection.records import (
 from cloud.detection.settings import EngineSettings
 
 TICKET_SCORE = EngineSettings().ticket_probability
+NO_SETTINGS = np.zeros((0, 0))
 WATCHED_S = 7 * 86400.0  # a device that has been silent for longer is not watched
 
 
@@ -69,7 +72,6 @@ class Engine:
         self._by_channels: dict[tuple[tuple[str, ...], tuple[str, ...]], Family] = {}
         self._by_layout: dict[tuple[str, ...], Family] = {}
         self._home: dict[str, Family] = {}
-        self._columns: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, ...]] = {}
         self._orphans: dict[str, list[DeviceEvent]] = {}
 
     # -- records -------------------------------------------------------------------------------------
@@ -80,13 +82,12 @@ class Engine:
         n = len(block.devices)
         if not n:
             return no_judgements()
-        roles = roles_of(block.channels)
         home = self._by_layout.get(block.channels)
         if home is None:
-            home = self._family(block.channels, roles)
+            home = self._family(block.channels, roles_of(block.channels))
         out = _Columns(n)
         for family, picked, rows in self._by_family(block, home):
-            self._rounds(family, block, roles, picked, rows, out)
+            self._rounds(family, block, picked, rows, out)
         return self._judgements(block.devices, block.times, out.score, out.probability, out.raised)
 
     def _family(self, channels: tuple[str, ...], roles: ChannelRoles) -> Family:
@@ -144,48 +145,35 @@ class Engine:
         for event in self._orphans.pop(device, ()):
             self._happened(event)
 
-    def _rounds(  # noqa: PLR0917 - what is judged, and where to
-        self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, rows: Ints, out: _Columns
-    ) -> None:
-        devices = block.devices
-        whole = len(picked) == len(devices)
-        times, taken = (block.times, block.values) if whole else (block.times[picked], block.values[picked])
-        values = _columns_of(taken, self._where(family.channels, roles.telemetry, block.channels))
-        modes = _columns_of(taken, self._where(family.mode_names, roles.modes, block.channels))
-        if roles.codes or roles.parts:
-            self._codes(family, block, roles, picked, rows)
-        if (len(rows) == 1 or (rows[1:] > rows[:-1]).all()) and (times > family.last_at[rows]).all():
-            self._judge(family, _Round(picked, rows, times, values, modes), out)
+    def _rounds(self, family: Family, block: RecordBlock, picked: Ints, rows: Ints, out: _Columns) -> None:
+        layout = layout_of(family.channels, family.mode_names, block.channels)
+        times, values = np.array(block.times, np.float64)[picked], np.asarray(block.values, np.float64)
+        if layout.codes or layout.parts:
+            self._codes(family, block, values, layout, picked, rows)
+        if _fresh_and_in_order(rows, times, family.last_at):
+            self._judge(family, values, layout, _Round(picked, rows, times), out)
             return
         for turn in _turns(rows):
             fresh = times[turn] > family.last_at[rows[turn]]
             for i in turn[~fresh]:
-                self.stale_rows[devices[picked[i]]] += 1
+                self.stale_rows[block.devices[picked[i]]] += 1
                 out.score[picked[i]] = out.probability[picked[i]] = family.score[rows[i]]
             live = turn[fresh]
             if len(live):
                 o = live[np.argsort(rows[live], kind="stable")]
-                self._judge(family, _Round(picked[o], rows[o], times[o], values[o], modes[o]), out)
+                self._judge(family, values, layout, _Round(picked[o], rows[o], times[o]), out)
 
-    def _where(
-        self, wanted: Sequence[str], offered: tuple[tuple[int, str], ...], channels: tuple[str, ...]
-    ) -> tuple[int, ...]:
-        """The column of each wanted channel, -1 where the block has none."""
-        key = (tuple(wanted), channels)
-        found = self._columns.get(key)
-        if found is None:
-            place = {name: column for column, name in offered}
-            found = self._columns[key] = tuple(place.get(name, -1) for name in wanted)
-        return found
-
-    def _codes(self, family: Family, block: RecordBlock, roles: ChannelRoles, picked: Ints, rows: Ints) -> None:
-        for column, name in roles.codes:
-            for i in np.flatnonzero(block.values[picked, column] > 0):
-                family.evidence.code_seen(int(rows[i]), name, float(block.times[picked[i]]))
-        for column, name in roles.parts:
-            for i in np.flatnonzero(block.values[picked, column] > 0):
-                at, device = float(block.times[picked[i]]), block.devices[picked[i]]
-                family.happened(int(rows[i]), DeviceEvent(at, device, EventKind.PART_REPLACED, name))
+    def _codes(  # noqa: PLR0917 - the block's rows and what they mean
+        self, family: Family, block: RecordBlock, values: Floats, layout: Layout, picked: Ints, rows: Ints
+    ) -> None:
+        evidence = family.evidence
+        for k, i in positive(values, picked, layout.marked).tolist():
+            row, at = int(rows[i]), float(block.times[picked[i]])
+            if k < len(layout.codes):
+                evidence.code_seen(row, layout.codes[k], at)
+            else:
+                part = layout.parts[k - len(layout.codes)]
+                family.happened(row, DeviceEvent(at, block.devices[picked[i]], EventKind.PART_REPLACED, part))
 
     def _happened(self, event: DeviceEvent) -> None:
         family = self._home.get(event.device)
@@ -194,18 +182,23 @@ class Engine:
             return
         family.happened(family.rows[event.device], event)
 
-    def _judge(self, family: Family, turn: _Round, out: _Columns) -> None:
+    def _judge(self, family: Family, values: Floats, layout: Layout, turn: _Round, out: _Columns) -> None:
         rows, at, place = turn.rows, turn.at, turn.place
-        verdicts = family.judge(rows, at, turn.values, turn.modes)
-        score = verdicts.score
-        family.score[rows] = score
-        out.score[place] = score
-        out.probability[place] = verdicts.probability
+        raw, seen = readings(values, place, layout.telemetry)
+        settings = taken(values, place, layout.settings) if family.mode_names else NO_SETTINGS
+        score, probability = family.judge(rows, at, raw, seen, settings)
+        family.score[rows] = out.score[place] = score
+        out.probability[place] = probability
         due = score >= self._threshold(family, rows)
         self._watched(family, rows, at)
-        for i in np.flatnonzero(due):
-            if self._may_raise(family, int(rows[i]), float(at[i]), float(score[i])):
-                out.raised[int(place[i])] = judgement_of(family, int(rows[i]), float(at[i]), float(score[i]), True)
+        if not np.count_nonzero(due):
+            return
+        chosen = [
+            i for i in np.flatnonzero(due) if self._may_raise(family, int(rows[i]), float(at[i]), float(score[i]))
+        ]
+        if chosen:
+            found = judgements_of(family, rows[chosen], at[chosen], score[chosen], True)
+            out.raised.update(zip(place[chosen].tolist(), found, strict=True))
 
     def _watched(self, family: Family, rows: Ints, at: Floats) -> None:
         if self.budget:
@@ -232,7 +225,7 @@ class Engine:
 
         def problem(i: int) -> str:
             family = self._home[devices[i]]
-            return problem_of(family, family.rows[devices[i]], float(times[i]), float(scores[i]))
+            return problems_of(family, np.array([family.rows[devices[i]]]), times[i : i + 1], scores[i : i + 1])[0]
 
         return Judgements(devices, times, scores, probabilities, tickets, raised, describe, problem)
 
@@ -258,17 +251,17 @@ class Engine:
         """The probability from which on a ticket is due, for each row."""
         usual = self.settings.ticket_probability
         if not self.pays_from:
-            return np.full(1, usual)
+            return np.array([usual])
         by_cohort = np.array([self.pays_from.get(cohort, usual) for cohort in family.cohorts])
         return by_cohort[family.cohort[rows]]
 
     def _may_raise(self, family: Family, row: int, at: float, score: float) -> bool:
         """Whether a ticket may be raised for the device now; if so, it is."""
-        if at - family.ticketed_at[row] < self.settings.refractory_s or at < family.quiet_until[row]:
+        if not family.visits.may_be_called(row, at):
             return False
         if self.budget and not self.budget.take(family.names[row], at, score):
             return False
-        family.ticketed(row, at)
+        family.visits.ticketed(row, at, bool(family.unaided[row] >= score))
         return True
 
     # -- outcomes ------------------------------------------------------------------------------------
@@ -340,25 +333,20 @@ class Engine:
 
 @dataclass(slots=True)
 class _Round:
-    """One sample of each of some devices of a family: their places in the block, rows in the family,
-    event times, readings and operating settings."""
+    """One sample of each of some devices of a family: their places in the block, rows in the family, event times."""
 
     place: Ints
     rows: Ints
     at: Floats
-    values: Floats
-    modes: Floats
 
 
-def _columns_of(values: Floats, columns: tuple[int, ...]) -> Floats:
-    if not columns:
-        return np.zeros((len(values), 0))
-    if columns == tuple(range(values.shape[1])):
-        return values
-    if -1 not in columns:
-        return values[:, columns]
-    padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
-    return padded[:, columns]
+@compiled
+def _fresh_and_in_order(rows: Ints1, times: Floats1, last_at: Floats1) -> bool:
+    """Whether each row comes once, in order, and is newer than the last of its device."""
+    good = True
+    for i in range(len(rows)):
+        good &= times[i] > last_at[rows[i]] and (i == 0 or rows[i] > rows[i - 1])
+    return good
 
 
 class _Columns:

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cloud.detection.code_memory import CodeMemory
-from cloud.detection.records import Bools, DeviceEvent, EventKind, Floats, Ints
+from cloud.detection.compiled import Bools2, Floats1, Floats2, Given1, Ints1, Signs2, Singles2, compiled
+from cloud.detection.growing import grow
+from cloud.detection.records import DeviceEvent, EventKind, Floats, Ints
 
 ANOMALY_ON, ANOMALY_OFF = 2.0, 1.0
 LONGER_ON, LONGER_OFF = 2.0, 1.0
@@ -54,12 +56,8 @@ class Evidence:
         """Room for at least ``devices`` rows."""
         while len(self.devices) < devices:
             self.devices.append(DeviceEvidence())
-        if devices > len(self.drifts):
-            more = max(devices, 2 * len(self.drifts)) - len(self.drifts)
-            self.drifts = np.concatenate([self.drifts, np.zeros((more, self.drifts.shape[1]), np.int8)])
-            self.sizes = np.concatenate([self.sizes, np.zeros((more, self.sizes.shape[1]), np.float32)])
-            self.flags = np.concatenate([self.flags, np.zeros((more, 2), np.bool_)])
-            self.changes_at = np.concatenate([self.changes_at, np.full(more, math.inf)])
+        grow(self, ("drifts", "sizes", "flags"), devices)
+        grow(self, ("changes_at",), devices, math.inf)
 
     def happened(self, row: int, event: DeviceEvent) -> None:
         """A code came or went, or a part was replaced."""
@@ -82,34 +80,29 @@ class Evidence:
         self.codes.seen(row, name, at)
         self.changes_at[row] = -math.inf
 
-    def holds(self, view: Ints | slice) -> Bools:
-        """Whether a drift or flag holds of each row."""
-        found: Bools = (self.drifts[view] != 0).any(axis=1) | self.flags[view].any(axis=1)
-        return found
-
     def changed(self, rows: Ints, at: Floats, strength: Floats, surprise: Floats, longer: Floats) -> Ints:
         """Positions among ``rows`` whose literals may have changed.  ``strength`` (n, C) in sigmas."""
-        held, flags, size = self.drifts[rows], self.flags[rows], np.abs(strength)
-        sign = np.sign(strength).astype(np.int8)
-        stays = (held == sign) & (size >= 0.75 * self.drift_sigmas)
-        now = np.where((size >= self.drift_sigmas) | stays, sign, np.int8(0)).astype(np.int8)
-        anomaly = np.where(flags[:, 0], surprise > ANOMALY_OFF, surprise > ANOMALY_ON)
-        grown = np.where(flags[:, 1], longer > LONGER_OFF, longer > LONGER_ON)
-        new_flags = np.stack([anomaly, grown], axis=1)
-        moved = (now != held).any(axis=1) | (new_flags != flags).any(axis=1) | (self.changes_at[rows] <= at)
-        found = np.flatnonzero(moved)
-        if len(found):
-            self.drifts[rows[found]] = now[found]
-            self.sizes[rows[found]] = size[found]
-            self.flags[rows[found]] = new_flags[found]
-        return found
+        return _changed(
+            rows,
+            at,
+            strength,
+            surprise,
+            longer,
+            self.drift_sigmas,
+            self.drifts,
+            self.sizes,
+            self.flags,
+            self.changes_at,
+        )
 
     def renew(self, row: int, at: float) -> frozenset[str]:
         """Work out the literals of one device at ``at``, and when they change next by time alone."""
         found = self.devices[row]
-        drifted = np.flatnonzero(self.drifts[row])
-        furthest = drifted[np.argsort(-self.sizes[row, drifted], kind="stable")[:MOST_DRIFTS]]
-        literals = {f"drift:{self.channels[c]}{'+' if self.drifts[row, c] > 0 else '-'}" for c in furthest}
+        literals: set[str] = set()
+        if np.count_nonzero(self.drifts[row]):
+            drifted = np.flatnonzero(self.drifts[row])
+            furthest = drifted[np.argsort(-self.sizes[row, drifted], kind="stable")[:MOST_DRIFTS]]
+            literals |= {f"drift:{self.channels[c]}{'+' if self.drifts[row, c] > 0 else '-'}" for c in furthest}
         if self.flags[row, 0] and not literals:  # where channels are named, that says it better
             literals.add("anomaly")
         if self.flags[row, 1]:
@@ -143,3 +136,41 @@ class Evidence:
         standing = self.codes.standing.get(row, {})
         self.devices[row].codes = {c: t for c, t in self.devices[row].codes.items() if c in standing}
         self.changes_at[row] = -math.inf
+
+
+@compiled
+def _changed(  # noqa: PLR0917 - the evidence's arrays
+    rows: Ints1,
+    at: Floats1,
+    strength: Floats2,
+    surprise: Given1,
+    longer: Given1,
+    sigmas: float,
+    drifts: Signs2,
+    sizes: Singles2,
+    flags: Bools2,
+    changes_at: Floats1,
+) -> Ints:
+    """See :meth:`Evidence.changed`."""
+    found = np.empty(len(rows), np.int64)
+    count = 0
+    for i in range(len(rows)):
+        row = rows[i]
+        moved = changes_at[row] <= at[i]
+        for c in range(strength.shape[1]):
+            size = abs(strength[i, c])
+            sign = 1 if strength[i, c] > 0 else -1
+            held = drifts[row, c] == sign
+            now = sign if size >= (0.75 * sigmas if held else sigmas) else 0
+            moved |= now != drifts[row, c]
+            drifts[row, c] = now
+        anomaly = surprise[i] > (ANOMALY_OFF if flags[row, 0] else ANOMALY_ON)
+        grown = longer[i] > (LONGER_OFF if flags[row, 1] else LONGER_ON)
+        moved |= anomaly != flags[row, 0] or grown != flags[row, 1]
+        flags[row, 0], flags[row, 1] = anomaly, grown
+        if moved:
+            for c in range(strength.shape[1]):
+                sizes[row, c] = abs(strength[i, c])
+            found[count] = i
+            count += 1
+    return found[:count]

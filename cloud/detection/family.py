@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from cloud.detection.bank import BankReading, ChannelBank
+from cloud.detection.bank import ChannelBank
 from cloud.detection.code_memory import CodeMemory
 from cloud.detection.conjunctions import NOTHING, Conjunctions
 from cloud.detection.conjunctions import Evidence as Found
@@ -21,6 +20,8 @@ from cloud.detection.cycles import PhaseCutter, PhaseHistory
 from cloud.detection.doubts import Doubts
 from cloud.detection.drift import FleetWatch
 from cloud.detection.evidence import ANOMALY_OFF, ANOMALY_ON, Evidence
+from cloud.detection.following import asked_again, follow_absences, strengths
+from cloud.detection.growing import grow
 from cloud.detection.models import Believed
 from cloud.detection.modes import OperatingModes
 from cloud.detection.novelty import RecordBook
@@ -30,27 +31,38 @@ from cloud.detection.sensors import SensorWatch
 from cloud.detection.settings import EngineSettings
 from cloud.detection.standing import StandingCodes
 from cloud.detection.supervised import Supervised
-from cloud.detection.suspicion import PEAK, QUIET, SOURCES, Suspicions
+from cloud.detection.suspicion import PEAK, QUIET, SOURCES, Suspicions, hush
+from cloud.detection.visits import Visits
 
 FORESIGHT_S = 14 * 86400.0
 SETTLE_S = 7 * 86400.0
 WAKE_EVERY_S = 600.0
+RECALL_EVERY_S = 3600.0
 WEIGH_EVERY_S = 3600.0
 WEIGH_CALM_EVERY_S = 6 * 3600.0
 KNOWN_SAMPLES = 10.0  # effectively independent, before a device's portrait is like it
 CYCLE_SLOTS = 2  # at most so many channels of a device are followed by cycles
 
 
-@dataclass(slots=True)
-class Verdicts:
-    """What the family says of the rows of one round: probability of a fault and score, (n,) each."""
-
-    probability: Floats
-    score: Floats
-
-
 class Family:
     """State of all devices that share a channel set."""
+
+    ARRAYS = (
+        "cohort",
+        "last_at",
+        "first_at",
+        "score",
+        "known",
+        "known_at",
+        "slots",
+        "stirred",
+        "surprise",
+        "away_since",
+        "seen_fault",
+        "weigh_at",
+        "judged_at",
+        "unaided",
+    )
 
     def __init__(self, channels: tuple[str, ...], modes: tuple[str, ...], settings: EngineSettings) -> None:
         self.settings = settings
@@ -66,11 +78,6 @@ class Family:
         self.score = np.zeros(0)
         self.known = np.zeros(0)  # probability by conjunctions
         self.known_at = np.zeros(0)
-        self.quiet_until = np.zeros(0)
-        self.faulty_until = np.zeros(0)  # a fault is known and not repaired: what the device shows teaches nothing
-        self.faulty_to = -np.inf  # the last of them
-        self.repaired_at = np.zeros(0)
-        self.ticketed_at = np.zeros(0)
         self.slots = np.zeros((0, width), np.int64)  # 1 + slot in the phase history, 0 = none
         self.slot_count = 0
         self.surprise = np.zeros(0)
@@ -96,12 +103,12 @@ class Family:
         self.supervised = Supervised(self.portraits.features, settings.horizon_s, FORESIGHT_S, SETTLE_S)
         self.standing = StandingCodes(FORESIGHT_S, FORESIGHT_S + SETTLE_S)
         self.doubts = Doubts()
+        self.visits = Visits(settings, FORESIGHT_S)
         self.seen_fault = np.zeros(0)  # probability by the supervised model
         self.weigh_at = np.zeros(0)  # when it is to say so next
         self.judged_at = np.zeros(0)  # when a device was judged for a standing code without a sample
         self.woken: set[int] = set()  # rows judged so, as long as a code of theirs stands
-        self.unaided = np.zeros(0)  # score of the last sample by the sources alone
-        self.called_unaided = np.zeros(0, np.bool_)  # the last ticket was theirs
+        self.unaided = np.zeros(0)  # score of the last sample by the sources without supervision alone
         self.stirred = np.zeros(0, np.bool_)  # something of the device needs following up
         self.cohorts_at = 50.0
         self.samples = 0
@@ -118,54 +125,23 @@ class Family:
             self.bank.add_cohorts(len(self.cohorts))
             self.last_at[row] = -np.inf
             self.first_at[row] = at
-            self.quiet_until[row] = self.ticketed_at[row] = -np.inf
-            self.faulty_until[row] = self.repaired_at[row] = -np.inf
             self.away_since[row] = np.inf
             self.weigh_at[row] = self.judged_at[row] = -np.inf
         return row
 
     def _grow(self, devices: int) -> None:
         growing = (self.bank, self.cutter, self.book, self.sensors, self.evidence, self.codes)
-        for part in (*growing, self.suspicions, self.supervised, self.doubts):
+        for part in (*growing, self.suspicions, self.supervised, self.doubts, self.visits):
             part.grow(devices)
-        have = len(self.cohort)
-        if devices > have:
-            more = max(devices, 2 * have) - have
-            for name in (
-                "cohort",
-                "last_at",
-                "first_at",
-                "score",
-                "known",
-                "known_at",
-                "quiet_until",
-                "faulty_until",
-                "repaired_at",
-                "ticketed_at",
-                "slots",
-                "stirred",
-                "surprise",
-                "away_since",
-                "seen_fault",
-                "weigh_at",
-                "judged_at",
-                "unaided",
-                "called_unaided",
-            ):
-                old = getattr(self, name)
-                setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]), old.dtype)]))
+        grow(self, self.ARRAYS, devices)
 
     # -- one sample of each of some devices ----------------------------------------------------------
-    def judge(self, rows: Ints, at: Floats, values: Floats, settings: Floats) -> Verdicts:
-        """Judge one sample of each of the distinct ``rows``, at event times ``at``."""
-        view: Ints | slice = rows
-        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-            view = slice(int(rows[0]), int(rows[-1]) + 1)
-        raw_seen = np.isfinite(values)
-        raw = np.where(raw_seen, np.minimum(np.maximum(values, -1e30), 1e30), 0.0)
-        self.sensors.observe(view, at, raw, raw_seen)
+    def judge(self, rows: Ints, at: Floats, raw: Floats, raw_seen: Bools, settings: Floats) -> tuple[Floats, Floats]:
+        """Judge one sample of each of the distinct ``rows`` at event times ``at``: score and probability of a fault.
+        Readings are as ``layout.readings`` gives them; ``settings`` (n, M), NaN = not known."""
+        self.sensors.observe(rows, at, raw, raw_seen)
         x, seen = raw, raw_seen
-        if self.modes.settings:
+        if self.modes.settings and not self.modes.continuous:
             x = self.modes.standardise(settings, np.where(raw_seen, raw, np.nan))
             seen = np.isfinite(x)
             x = np.where(seen, x, 0.0)
@@ -173,24 +149,19 @@ class Family:
         if self.samples >= self.cohorts_at and len(self.names) > 2:
             self.bank.learn_cohorts(self.cohort[: len(self.names)], len(self.cohorts))
             self.cohorts_at = max(self.samples * 1.1, self.cohorts_at + 50)
-        reading = self.bank.observe(view, x, seen, self.cohort[view])
-        statistics = np.full((len(rows), len(SOURCES)), QUIET)
+        surprise, young = self.bank.observe(rows, x, seen, self.cohort)
+        statistics = np.empty((len(rows), len(SOURCES)))
+        statistics.fill(QUIET)
         if self.cutter.worth_while():
-            statistics[:, 1] = self._cycles(rows, view, at, raw, raw_seen)
-        cycling = statistics[:, 1] > QUIET
+            self._cycles(rows, at, raw, raw_seen, statistics)
         if len(self.channels) == 1:
-            statistics[:, 2] = np.where(cycling, QUIET, self.book.observe(view, raw[:, 0], raw_seen[:, 0]))
+            statistics[:, 2] = self.book.observe(rows, raw[:, 0], raw_seen[:, 0])
         else:
-            statistics[:, 0] = np.where(reading.young, QUIET, reading.surprise)
-            self._watch_fleet(view, at, statistics[:, 0])
-        return self._weigh(rows, view, at, statistics, reading, cycling)
+            statistics[:, 0] = surprise
+        return self._weigh(rows, at, statistics, young)
 
-    def _watch_fleet(self, view: Ints | slice, at: Floats, surprise: Floats) -> None:
-        """Since when each device has been away from normal; a cohort that moves as one starts afresh."""
-        self.surprise[view] = surprise
-        now = float(at[-1])
-        if now // 3600.0 <= self.fleet.hour:
-            return
+    def _watch_fleet(self, now: float) -> None:
+        """A cohort that moves as one starts afresh."""
         n = len(self.names)
         for change in self.fleet.look(now, self.cohort[:n], self.last_at[:n], self.away_since[:n], self.surprise[:n]):
             if change.reset:
@@ -213,86 +184,101 @@ class Family:
         gone = at - since
         return _between(further, 0.1, gone), _between(further, 0.9, gone)
 
-    def _cycles(self, rows: Ints, view: Ints | slice, at: Floats, x: Floats, seen: Bools) -> Floats:
-        ended, phases, void = self.cutter.observe(view, x, seen)
-        slots = self.slots[view]
-        if void.any():
+    def _cycles(self, rows: Ints, at: Floats, x: Floats, seen: Bools, statistics: Floats) -> None:
+        cut = self.cutter.observe(rows, x, seen)
+        if cut:
+            ended, phases, void = cut
+            slots = self.slots[rows]
             gone = slots[void & (slots > 0)]
             if len(gone):
                 self.phases.forget(gone - 1)
-        if ended.any():
-            cycling = ended & self.cutter.cycling(view)
-            for i, c in np.argwhere(cycling & (slots == 0)):
-                if (self.slots[rows[i]] > 0).sum() < CYCLE_SLOTS:
-                    self.slot_count += 1
-                    self.phases.grow(self.slot_count)
-                    self.slots[rows[i], c] = self.slot_count
-            slots = self.slots[view]
-            for c in np.flatnonzero(cycling.any(axis=0)):
-                which = np.flatnonzero(cycling[:, c] & (slots[:, c] > 0))
-                if len(which):
-                    self.phases.observe(slots[which, c] - 1, phases[which, c], at[which])
-        if not slots.any():
-            return np.full(len(rows), QUIET)
-        found = np.full(slots.shape, QUIET)
-        held = slots > 0
-        found[held] = self.phases.calibrated(slots[held] - 1)
-        return np.asarray(found.max(axis=1))
+            self._phases_ended(rows, at, ended & self.cutter.cycling(rows), phases)
+        if self.slot_count:
+            statistics[:, 1] = self.phases.calibrated(self.slots[rows])
 
-    def _weigh(  # noqa: PLR0917 - one statistic each
-        self, rows: Ints, view: Ints | slice, at: Floats, statistics: Floats, reading: BankReading, cycling: Bools
-    ) -> Verdicts:
-        slow = min(2, len(self.settings.spans) - 1)
-        strength = reading.smooth[slow] / self.bank.spread[slow]
-        unfit = reading.young | cycling
-        if unfit.any():
-            strength[unfit] = 0.0
+    def _phases_ended(self, rows: Ints, at: Floats, cycling: Bools, phases: Floats) -> None:
+        """Take the phases that ended in channels that cycle; the first few such channels of a device get a slot."""
+        for i, c in np.argwhere(cycling & (self.slots[rows] == 0)):
+            if (self.slots[rows[i]] > 0).sum() < CYCLE_SLOTS:
+                self.slot_count += 1
+                self.phases.grow(self.slot_count)
+                self.slots[rows[i], c] = self.slot_count
+        slots = self.slots[rows]
+        for c in np.flatnonzero(cycling.any(axis=0)):
+            which = np.flatnonzero(cycling[:, c] & (slots[:, c] > 0))
+            if len(which):
+                self.phases.observe(slots[which, c] - 1, phases[which, c], at[which])
+
+    def _weigh(self, rows: Ints, at: Floats, statistics: Floats, young: Bools) -> tuple[Floats, Floats]:
+        lone = len(self.channels) == 1
+        now = float(at[-1])
+        hush(statistics, young)
+        if not lone:
+            self.surprise[rows] = statistics[:, 0]
+            if now // 3600.0 > self.fleet.hour:
+                self._watch_fleet(now)
         if self.suspicions.lessons:
-            self.suspicions.learn_due(float(at[-1]))
-        calm = (
-            not self.stirred[view].any()
-            and statistics[:, :2].max() <= ANOMALY_ON
-            and np.abs(strength).max(initial=0.0) < self.settings.drift_sigmas
-            and not (self.evidence.changes_at[view] <= at).any()
+            self.suspicions.learn_due(now)
+        strength, calm, due = strengths(
+            rows,
+            at,
+            statistics,
+            young,
+            self.bank.smooth,
+            self.bank.spread,
+            min(2, len(self.settings.spans) - 1),
+            self.settings.drift_sigmas,
+            KNOWN_SAMPLES * min(self.bank.inflation, 8.0),
+            QUIET,
+            ANOMALY_ON,
+            self.stirred,
+            self.evidence.changes_at,
+            self.bank.seen,
+            self.weigh_at,
         )
         if not calm:
-            self._follow_up(rows, view, at, statistics, strength)
-        self._portray(rows, view, at, statistics[:, 0])
+            self._follow_up(rows, at, statistics, strength)
+        if due:
+            self._portray(rows, at, statistics[:, 0])
         unaided = self.suspicions.probability(statistics)
         probability = self._in_all(rows, at, unaided)
-        score = self.suspicions.news(view, at, probability) if len(self.channels) == 1 else probability
-        self.unaided[view] = np.minimum(unaided, score)
-        return Verdicts(probability, score)
+        score = self.suspicions.news(rows, at, probability) if lone else probability
+        self.unaided[rows] = np.minimum(unaided, score)
+        return score, probability
 
-    def _follow_up(self, rows: Ints, view: Ints | slice, at: Floats, statistics: Floats, strength: Floats) -> None:
+    def _follow_up(self, rows: Ints, at: Floats, statistics: Floats, strength: Floats) -> None:
         """Literals, what is known of them, peaks and absences of the rows, some of which are stirred."""
-        for i in self.evidence.changed(rows, at, strength, statistics[:, 0], statistics[:, 1]):
-            row = int(rows[i])
+        for i in self.evidence.changed(rows, at, strength, statistics[:, 0], statistics[:, 1]).tolist():
+            row, when = int(rows[i]), float(at[i])
             before = self.evidence.devices[row].literals
-            literals = self.evidence.renew(row, float(at[i]))
-            if literals != before and at[i] >= self.faulty_until[row]:
-                self.conjunctions.update(self.names[row], float(at[i]), literals)
-            self._recall(row, float(at[i]))
-        for i in np.flatnonzero((self.known_at[view] + 3600.0 <= at) & (self.known[view] > 0)):
+            literals = self.evidence.renew(row, when)
+            if literals != before and when >= self.visits.faulty_until[row]:
+                self.conjunctions.update(self.names[row], when, literals)
+            self._recall(row, when)
+        for i in asked_again(rows, at, RECALL_EVERY_S, self.known, self.known_at).tolist():
             self._recall(int(rows[i]), float(at[i]))
-        self.suspicions.remember(view, at, statistics, self.failures_reported)
-        if at[0] < self.faulty_to:
-            self.suspicions.peaks[rows[at < self.faulty_until[view]]] = QUIET
-        surprise = statistics[:, 0]
-        since = np.where(surprise <= ANOMALY_OFF, np.inf, self.away_since[view])
-        since = np.where((surprise > ANOMALY_ON) & np.isinf(since), at, since)
-        self.away_since[view] = since
-        self.stirred[view] = (
-            self.evidence.holds(view)
-            | (self.known[view] > 0)
-            | (self.suspicions.peaks[view] > PEAK).any(axis=1)
-            | np.isfinite(since)
+        self.suspicions.remember(rows, at, statistics, self.failures_reported)
+        if at[0] < self.visits.last_faulty_until:
+            self.suspicions.peaks[rows[self.visits.known_faulty(rows, at)]] = QUIET
+        follow_absences(
+            rows,
+            at,
+            statistics[:, 0],
+            ANOMALY_OFF,
+            ANOMALY_ON,
+            PEAK,
+            self.known,
+            self.evidence.drifts,
+            self.evidence.flags,
+            self.suspicions.peaks,
+            self.away_since,
+            self.stirred,
         )
 
-    def _portray(self, rows: Ints, view: Ints | slice, at: Floats, surprise: Floats) -> None:
+    def _portray(self, rows: Ints, at: Floats, surprise: Floats) -> None:
         """What the supervised model says of the rows, once an hour each, a calm device less often."""
-        known = self.bank.seen[view] >= KNOWN_SAMPLES * min(self.bank.inflation, 8.0)
-        due = np.flatnonzero(known & (at >= self.weigh_at[view]))
+        known = self.bank.seen[rows] >= KNOWN_SAMPLES * min(self.bank.inflation, 8.0)
+        due = np.flatnonzero(known & (at >= self.weigh_at[rows]))
         if not len(due):
             return
         n = len(self.names)
@@ -300,7 +286,7 @@ class Family:
         chosen, when = rows[due], at[due]
         portraits, stirred = self._portraits(chosen, when, surprise[due])
         self.seen_fault[chosen] = self.supervised.state(
-            chosen, when, portraits, stirred, self.known[chosen], when < self.faulty_until[chosen]
+            chosen, when, portraits, stirred, self.known[chosen], self.visits.known_faulty(chosen, when)
         )
         self.weigh_at[chosen] = when + np.where(stirred, WEIGH_EVERY_S, WEIGH_CALM_EVERY_S)
 
@@ -315,7 +301,7 @@ class Family:
         if not len(rows):
             return rows
         when = np.full(len(rows), at)
-        self._portray(rows, rows, when, self.surprise[rows])
+        self._portray(rows, when, self.surprise[rows])
         self.stirred[rows] = True
         self.score[rows] = self._in_all(rows, when, self.unaided[rows])
         self.judged_at[rows] = at
@@ -338,14 +324,14 @@ class Family:
     def happened(self, row: int, event: DeviceEvent) -> None:
         """A code came or went, or a part was replaced."""
         self.evidence.happened(row, event)
+        known = event.at < self.visits.faulty_until[row]
         if event.kind is EventKind.PART_REPLACED:
-            if event.at < self.faulty_until[row]:
+            if known:
                 self.repaired(row, event.at)
-        elif event.kind is EventKind.CODE_RAISED:
-            if event.at >= self.faulty_until[row]:
-                self.standing.raised(row, int(self.cohort[row]), event.name, event.at)
-        else:
+        elif event.kind is EventKind.CODE_CLEARED:
             self.standing.cleared(row, event.name, event.at)
+        elif not known:
+            self.standing.raised(row, int(self.cohort[row]), event.name, event.at)
 
     def _taught(self) -> Floats:
         """What the taught models say of every row: the supervised one where it has shown itself, else conjunctions."""
@@ -354,19 +340,23 @@ class Family:
     def _portraits(self, rows: Ints, at: Floats, surprise: Floats) -> tuple[Floats, Bools]:
         return self.portraits.of(self.bank, rows, self.cohort[rows], at, surprise, self.codes)
 
-    def kind_of(self, row: int, at: float) -> str:
-        """What the device's fault is most like: a conjunction's kind, else a code that stands, else a kind of fault
+    def kinds_of(self, rows: Ints, at: Floats) -> list[str]:
+        """What each device's fault is most like: a conjunction's kind, else a code that stands, else a kind of fault
         that looked as this does; empty if like none."""
-        found = self.found.get(row)
-        if found and found.kind and found.probability >= self.score[row] - 1e-12:
-            return found.kind
-        standing = self.codes.standing.get(row)
-        if standing:
-            return min(standing, key=lambda code: (standing[code], code))
-        if not self.supervised.trusted():
-            return ""
-        portrait, _ = self._portraits(np.array([row]), np.array([at]), self.surprise[[row]])
-        return self.supervised.kind_of(portrait[0])
+        kinds, unnamed = [""] * len(rows), []
+        for i, row in enumerate(rows.tolist()):
+            found, standing = self.found.get(row), self.codes.standing.get(row)
+            if found and found.kind and found.probability >= self.score[row] - 1e-12:
+                kinds[i] = found.kind
+            elif standing:
+                kinds[i] = min(standing, key=lambda code: (standing[code], code))
+            else:
+                unnamed.append(i)
+        if unnamed and self.supervised.trusted():
+            portraits, _ = self._portraits(rows[unnamed], at[unnamed], self.surprise[rows[unnamed]])
+            for i, portrait in zip(unnamed, portraits, strict=True):
+                kinds[i] = self.supervised.kind_of(portrait)
+        return kinds
 
     def _recall(self, row: int, at: float) -> None:
         """What the tallies say of the device's literals now."""
@@ -405,7 +395,7 @@ class Family:
 
     def refuted(self, row: int, at: float, known_at: float, weight: float) -> None:
         """Nothing was found at the ticket of ``at``."""
-        if self.repaired_at[row] < at:
+        if self.visits.repaired_at[row] < at:
             self.doubts.refuted(row, at, known_at)
         self.conjunctions.refuted(self.names[row], at, weight)
         self._judge_unaided(row, False, weight)
@@ -421,20 +411,12 @@ class Family:
         self.supervised.right(row, at, known_at, kind, weight)
         self.standing.judged(row, at, True, weight)
         self.doubts.forget(row)
-        if self.repaired_at[row] < at:
-            self.quiet_until[row] = max(self.quiet_until[row], at + self.settings.confirmed_quiet_s)
-            self.faulty_until[row] = max(known_at + FORESIGHT_S, self.quiet_until[row])
-            self.faulty_to = max(self.faulty_to, float(self.faulty_until[row]))
-
-    def ticketed(self, row: int, at: float) -> None:
-        """A ticket was raised for the device."""
-        self.ticketed_at[row] = at
-        self.called_unaided[row] = self.unaided[row] >= self.score[row]
+        self.visits.confirmed(row, at, known_at)
 
     def _judge_unaided(self, row: int, right: bool, weight: float) -> None:
-        """A finding speaks of the sources if it was they that called: of what others call, more is faulty than they
-        could know."""
-        if self.called_unaided[row]:
+        """A finding speaks of the sources without supervision if it was they that called: of what others call, more
+        is faulty than they could know."""
+        if self.visits.unaided[row]:
             self.suspicions.judged(row, right, weight)
         else:
             self.suspicions.forget(row)
@@ -446,11 +428,9 @@ class Family:
         self.codes.forget(row)
         self.suspicions.forget(row)
         self.doubts.forget(row)
+        self.visits.repaired(row, at)
         self.seen_fault[row] = 0.0
         self.away_since[row] = np.inf
-        self.faulty_until[row] = -np.inf
-        self.repaired_at[row] = at
-        self.quiet_until[row] = at + self.settings.repair_quiet_s
 
 
 def _between(ordered: Sequence[float], share: float, less: float) -> float:

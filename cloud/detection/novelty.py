@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from cloud.detection.compiled import Bools1, Floats1, Floats2, Ints1, compiled
+from cloud.detection.growing import grow
 from cloud.detection.records import Bools, Floats, Ints
 
 SPANS = np.array([10.0, 30.0, 100.0, 300.0])
 ALPHA = 2.0 / (SPANS + 1.0)
 LEAST = 50
+NO_RECORD = -5.0
 FORGET = float(np.exp(-1.0 / 15000.0))
 
 
 class RecordBook:
     """The greatest values so far of each device's statistics."""
 
+    ARRAYS = ("smooth", "rough", "greatest", "samples")
+
     def __init__(self) -> None:
-        self.capacity = 0
         self.smooth = np.zeros((0, len(SPANS)))
         self.rough = np.zeros(0)
         self.greatest = np.zeros((0, 6))
@@ -32,33 +36,41 @@ class RecordBook:
 
     def grow(self, devices: int) -> None:
         """Room for at least ``devices`` rows."""
-        if devices > self.capacity:
-            more = max(devices, 2 * self.capacity) - self.capacity
-            for name in ("smooth", "rough", "greatest", "samples"):
-                old = getattr(self, name)
-                setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]))]))
-            self.capacity += more
+        grow(self, self.ARRAYS, devices)
 
     def forget(self, row: int) -> None:
         """The device starts afresh."""
-        for name in ("smooth", "rough", "greatest", "samples"):
+        for name in self.ARRAYS:
             getattr(self, name)[row] = 0.0
 
-    def observe(self, rows: Ints | slice, x: Floats, seen: Bools) -> Floats:
+    def observe(self, rows: Ints, x: Floats, seen: Bools) -> Floats:
         """One reading ``x`` (n,) of each device: log of the record's margin, -5 where there is none."""
-        samples = self.samples[rows]
-        before = np.where((samples == 0)[:, None], x[:, None], self.smooth[rows])
-        rate = np.maximum(ALPHA, 1.0 / (samples[:, None] + 1.0)) * seen[:, None]
-        smooth = before + rate * (x[:, None] - before)
-        jump = np.abs(x[:, None] - before)
-        rough = self.rough[rows]
-        rough = rough + ALPHA[0] * seen * (jump[:, 0] - rough)
-        shift = np.abs(smooth[:, :2] - before[:, 2:])
-        found = np.concatenate([jump[:, :3:2], shift, rough[:, None], jump[:, 1:2]], axis=1)
-        greatest = self.greatest[rows]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            margin = np.log((found + 1e-12) / (greatest + 1e-12)).max(axis=1)
-        self.smooth[rows], self.rough[rows] = smooth, rough
-        self.greatest[rows] = np.where(seen[:, None], np.maximum(greatest * FORGET, found), greatest)
-        self.samples[rows] = samples + seen
-        return np.where(seen & (samples >= LEAST), np.maximum(margin, -5.0), -5.0)
+        return _margins(rows, x, seen, self.smooth, self.rough, self.greatest, self.samples)
+
+
+@compiled
+def _margins(  # noqa: PLR0917 - the book's arrays
+    rows: Ints1, x: Floats1, seen: Bools1, smooth: Floats2, rough: Floats1, greatest: Floats2, samples: Floats1
+) -> Floats:
+    """See :meth:`RecordBook.observe`."""
+    margins = np.full(len(rows), NO_RECORD)
+    jump, found = np.empty(len(ALPHA)), np.empty(greatest.shape[1])
+    for i in range(len(rows)):
+        if not seen[i]:
+            continue
+        row, known = rows[i], samples[rows[i]]
+        for k in range(len(ALPHA)):
+            before = smooth[row, k] if known > 0 else x[i]
+            jump[k] = abs(x[i] - before)
+            smooth[row, k] = before + max(ALPHA[k], 1.0 / (known + 1.0)) * (x[i] - before)
+            if k >= 2:  # how far a short mean has gone from what a long one was
+                found[k] = abs(smooth[row, k - 2] - before)
+        rough[row] += ALPHA[0] * (jump[0] - rough[row])
+        found[0], found[1], found[4], found[5] = jump[0], jump[2], rough[row], jump[1]
+        for k in range(len(found)):
+            margin = np.log((found[k] + 1e-12) / (greatest[row, k] + 1e-12))
+            if known + 1.0 >= LEAST:
+                margins[i] = max(margins[i], margin)
+            greatest[row, k] = max(greatest[row, k] * FORGET, found[k])
+        samples[row] = known + 1.0
+    return margins

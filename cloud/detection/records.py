@@ -9,7 +9,7 @@ a part that was replaced; ``op.x`` an operating mode, which explains readings an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
@@ -107,8 +107,6 @@ class ChannelRoles:
     parts: tuple[tuple[int, str], ...]
     modes: tuple[tuple[int, str], ...]
     meta: tuple[tuple[int, str], ...]
-    telemetry_columns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    mode_columns: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @lru_cache(maxsize=4096)
@@ -125,6 +123,4 @@ def roles_of(channels: tuple[str, ...]) -> ChannelRoles:
         parts=tuple(found["maint"]),
         modes=tuple(found["op"]),
         meta=tuple(found["meta"]),
-        telemetry_columns=np.array([c for c, _ in found[""]], np.int64),
-        mode_columns=np.array([c for c, _ in found["op"]], np.int64),
     )

@@ -14,6 +14,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from cloud.detection.compiled import Bools2, Floats1, Floats2, Ints1, compiled
+from cloud.detection.growing import grow
 from cloud.detection.records import Bools, Floats, Ints
 
 DAY_S = 86400.0
@@ -54,7 +56,6 @@ class SensorWatch:
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self.capacity = 0
         self.calls = 0
         for name in self.ARRAYS:
             setattr(self, name, np.zeros((0, width)))
@@ -63,75 +64,34 @@ class SensorWatch:
 
     def grow(self, devices: int) -> None:
         """Room for at least ``devices`` rows."""
-        if devices > self.capacity:
-            more = max(devices, 2 * self.capacity) - self.capacity
-            for name in (*self.ARRAYS, *self.PER_DEVICE):
-                old = getattr(self, name)
-                setattr(self, name, np.concatenate([old, np.zeros((more, *old.shape[1:]))]))
-            self.capacity += more
+        grow(self, (*self.ARRAYS, *self.PER_DEVICE), devices)
 
-    def observe(self, rows: Ints | slice, at: Floats, x: Floats, seen: Bools) -> None:
+    def observe(self, rows: Ints, at: Floats, x: Floats, seen: Bools) -> None:
         """One sample of each device at event times ``at``.  After its first hundred samples a family looks
         at the values every eighth time only; what is said of samples then holds for those looked at."""
         self.calls += 1
-        self.came[rows] += 1.0
-        if self.calls > 100 and self.calls % 8:
+        looked = self.calls <= 100 or not self.calls % 8
+        _follow_clock(rows, at, looked, self.at, self.period, self.came, self.opened, self.share)
+        if not looked:
             return
-        self._clock(rows, at)
-        samples = self.samples[rows]
-        jump = np.abs(x - self.last[rows])
-        usual = self.usual[rows]
-        known = seen & (samples > 20)
-        absurd = known & (jump > ABSURD * usual) & (usual > 0)
-        same = seen & (jump == 0) & (samples > 0)
-        run = np.where(seen, np.where(same, self.run[rows] + 1.0, 0.0), self.run[rows])
-        longest = self.longest[rows]
-        rate = np.where(seen & (samples > 0), np.maximum(1.0 / (samples + 1.0), 1e-3), 0.0)
-        bounded = np.minimum(jump, 10.0 * usual + np.where(samples <= 20, np.inf, 0.0))
-        self.usual[rows] = usual + rate * (bounded - usual)
-        self.jump[rows] += 0.1 * seen * (bounded - self.jump[rows])
-        over = seen & ~same & (self.run[rows] <= np.maximum(10.0 * longest, STUCK))
-        self.longest[rows] = np.where(over, np.maximum(longest, self.run[rows]), longest)
-        self.absurd[rows] += 0.02 * (absurd - self.absurd[rows])
-        self.missing[rows] += 0.02 * (~seen - self.missing[rows])
-        self.last[rows] = np.where(seen, x, self.last[rows])
-        self.run[rows] = run
-        self.samples[rows] = samples + seen
+        _follow_readings(
+            rows,
+            x,
+            seen,
+            self.last,
+            self.run,
+            self.longest,
+            self.jump,
+            self.usual,
+            self.absurd,
+            self.missing,
+            self.samples,
+        )
 
-    def _clock(self, rows: Ints | slice, at: Floats) -> None:
-        opened, came = self.opened[rows], self.came[rows]
-        self.at[rows] = at
-        period = self.period[rows]
-        new = opened == 0
-        lately = np.where(new, 0.0, (at - opened) / np.maximum(came - 1.0, 1.0))
-        # shorter gaps are followed at once, longer ones slowly: an outage is no new period
-        self.period[rows] = np.where(period == 0, lately, period + np.minimum(0.05 * (lately - period), 0.01 * period))
-        day = new | (at - opened >= DAY_S)
-        if day.any():
-            self._new_day(rows, at, day)
-
-    def _new_day(self, rows: Ints | slice, at: Floats, day: Bools) -> None:
-        """Close the day of these rows: the share of its readings that came."""
-        opened, came = self.opened[rows], self.came[rows]
-        elapsed = at - opened
-        owed = elapsed / np.maximum(self.period[rows], 1e-9)
-        share = np.minimum((came + 1.0) / np.maximum(owed, 1.0), 1.0)
-        first = opened == 0
-        self.share[rows] = np.where(day, np.where(first, 1.0, share), self.share[rows])
-        self.opened[rows] = np.where(day, at, opened)
-        self.came[rows] = np.where(day, 0.0, came)
-
-    def completeness(self, rows: Ints | slice, now: Floats | None = None) -> Floats:
+    def completeness(self, rows: Ints, now: Floats | None = None) -> Floats:
         """Share of the readings of the last day that came, 0..1; by ``now``, silence counts as missing."""
-        period = np.maximum(self.period[rows], 1e-9)
-        last = self.at[rows]
-        until = last if now is None else np.maximum(now, last)
-        elapsed = until - self.opened[rows]
-        owed = np.maximum(elapsed / period, 1.0)
-        today = np.minimum((self.came[rows] + 8.0) / owed, 1.0)
-        part = np.minimum(elapsed / DAY_S, 1.0)
-        present = 1.0 - self.missing[rows].mean(axis=1) if self.width else 1.0
-        return np.asarray((part * today + (1.0 - part) * self.share[rows]) * present)
+        until = self.at[rows] if now is None else now
+        return _completeness(rows, until, self.at, self.period, self.came, self.opened, self.share, self.missing)
 
     def silent(self, rows: Ints | slice, now: float, periods: float = 20.0) -> Bools:
         """Which devices have not been heard for many of their own periods (and ten minutes at least)."""
@@ -154,3 +114,105 @@ class SensorWatch:
                 state = SensorState.NOISY
             out.append(state)
         return out
+
+
+@compiled
+def _follow_clock(  # noqa: PLR0917 - the watch's arrays
+    rows: Ints1,
+    at: Floats1,
+    looked: bool,
+    last_at: Floats1,
+    period: Floats1,
+    came: Floats1,
+    opened: Floats1,
+    share: Floats1,
+) -> None:
+    """Count what came; when it is ``looked`` at, the device's own period and, when its day is over, the share of the
+    day's readings that came."""
+    for i in range(len(rows)):
+        row = rows[i]
+        came[row] += 1.0
+        if not looked:
+            continue
+        last_at[row] = at[i]
+        new = opened[row] == 0
+        elapsed = at[i] - opened[row]
+        lately = 0.0 if new else elapsed / max(came[row] - 1.0, 1.0)
+        if period[row] == 0:
+            period[row] = lately
+        else:  # shorter gaps are followed at once, longer ones slowly: an outage is no new period
+            period[row] += min(0.05 * (lately - period[row]), 0.01 * period[row])
+        if new or elapsed >= DAY_S:
+            owed = elapsed / max(period[row], 1e-9)
+            share[row] = 1.0 if new else min((came[row] + 1.0) / max(owed, 1.0), 1.0)
+            opened[row] = at[i]
+            came[row] = 0.0
+
+
+@compiled
+def _completeness(  # noqa: PLR0917 - the watch's arrays
+    rows: Ints1,
+    until: Floats1,
+    last_at: Floats1,
+    period: Floats1,
+    came: Floats1,
+    opened: Floats1,
+    share: Floats1,
+    missing: Floats2,
+) -> Floats:
+    """See :meth:`SensorWatch.completeness`."""
+    out = np.empty(len(rows))
+    width = missing.shape[1]
+    for i in range(len(rows)):
+        row = rows[i]
+        elapsed = max(until[i], last_at[row]) - opened[row]
+        owed = max(elapsed / max(period[row], 1e-9), 1.0)
+        today = min((came[row] + 8.0) / owed, 1.0)
+        part = min(elapsed / DAY_S, 1.0)
+        gone = 0.0
+        for c in range(width):
+            gone += missing[row, c]
+        out[i] = (part * today + (1.0 - part) * share[row]) * (1.0 - gone / max(width, 1))
+    return out
+
+
+@compiled
+def _follow_readings(  # noqa: PLR0917 - the watch's arrays
+    rows: Ints1,
+    x: Floats2,
+    seen: Bools2,
+    last: Floats2,
+    run: Floats2,
+    longest: Floats2,
+    jump: Floats2,
+    usual: Floats2,
+    absurd: Floats2,
+    missing: Floats2,
+    samples: Floats2,
+) -> None:
+    """Repeats, jumps and gaps of each channel."""
+    for i in range(len(rows)):
+        row = rows[i]
+        for c in range(x.shape[1]):
+            known = samples[row, c]
+            if not seen[i, c]:
+                absurd[row, c] -= 0.02 * absurd[row, c]
+                missing[row, c] += 0.02 * (1.0 - missing[row, c])
+                continue
+            size, before = abs(x[i, c] - last[row, c]), usual[row, c]
+            far = known > 20 and before > 0 and size > ABSURD * before
+            absurd[row, c] += 0.02 * (far - absurd[row, c])
+            missing[row, c] -= 0.02 * missing[row, c]
+            if size == 0 and known > 0:
+                run[row, c] += 1.0
+            else:
+                if run[row, c] <= max(10.0 * longest[row, c], STUCK):
+                    longest[row, c] = max(longest[row, c], run[row, c])
+                run[row, c] = 0.0
+            if known > 20:
+                size = min(size, 10.0 * before)
+            if known > 0:
+                usual[row, c] += max(1.0 / (known + 1.0), 1e-3) * (size - before)
+            jump[row, c] += 0.1 * (size - jump[row, c])
+            last[row, c] = x[i, c]
+            samples[row, c] = known + 1.0

@@ -73,12 +73,12 @@ class StandingCodes:
         return max((self._posterior((cohort, code), _level(at - since)) for code, since in standing.items()), default=0)
 
     def _posterior(self, key: tuple[int, str], level: int) -> float:
-        right, wrong = self.all_codes[level].tolist()
+        right, wrong = (float(count) for count in self.all_codes[level])
         mean = (FAMILY_WEIGHT * PRIOR[level] + right) / (FAMILY_WEIGHT + right + wrong)
         own = self.by_code.get(key)
         if own is None:
             return mean
-        right, wrong = own[level].tolist()
+        right, wrong = (float(count) for count in own[level])
         return (CODE_WEIGHT * mean + right) / (CODE_WEIGHT + right + wrong)
 
     # -- outcomes ------------------------------------------------------------------------------------

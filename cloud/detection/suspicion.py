@@ -11,10 +11,14 @@ conjunction explains is no credit to the anonymous suspicion beside it.
 from __future__ import annotations
 
 from collections import deque
+from typing import Annotated
 
 import numpy as np
+from numba import types
 
 from cloud.detection.calibration import Platt
+from cloud.detection.compiled import Bools1, Floats1, Floats2, Ints1, compiled
+from cloud.detection.growing import grow
 from cloud.detection.records import Floats, Ints
 
 SOURCES = ("surprise", "cycles", "novelty")
@@ -24,11 +28,11 @@ SUSPECTED = 0.2
 KEPT_IN_MIND = 0.02
 DAY_S = 86400.0
 
+Calibrations = Annotated[tuple[Floats, ...], types.UniTuple(types.float64[::1], len(SOURCES))]
+
 
 class Suspicions:
     """Peaks and calibrations of the sources for all devices of a family."""
-
-    ARRAYS = ("peaks", "peak_at", "told", "told_at")
 
     def __init__(self, settle_s: float) -> None:
         self.settle_s = settle_s  # age at which an outcome is known either way
@@ -41,13 +45,8 @@ class Suspicions:
 
     def grow(self, devices: int) -> None:
         """Room for at least ``devices`` rows."""
-        have = len(self.told)
-        if devices > have:
-            more = max(devices, 2 * have) - have
-            for name in self.ARRAYS:
-                old = getattr(self, name)
-                fill = QUIET if name == "peaks" else 0.0
-                setattr(self, name, np.concatenate([old, np.full((more, *old.shape[1:]), fill)]))
+        grow(self, ("peaks",), devices, QUIET)
+        grow(self, ("peak_at", "told", "told_at"), devices)
 
     def forget(self, row: int) -> None:
         """After a repair: what was suspected is settled."""
@@ -59,19 +58,12 @@ class Suspicions:
             _, k, u, weight = self.lessons.popleft()
             self.platt[k].learn(u, True, weight)
 
-    def remember(self, view: Ints | slice, at: Floats, statistics: Floats, silence_is_health: bool) -> None:
+    def remember(self, rows: Ints, at: Floats, statistics: Floats, silence_is_health: bool) -> None:
         """Follow the peaks, and settle those that have outlived their time."""
-        peaks, when = self.peaks[view], self.peak_at[view]
-        stale = (at[:, None] - when > self.settle_s) & (peaks > PEAK)
-        stale &= statistics < 0.5 * peaks
-        if stale.any():
-            if silence_is_health:
-                for i, k in np.argwhere(stale):
-                    self.platt[k].learn(float(peaks[i, k]), False)
-            peaks = np.where(stale, QUIET, peaks)
-        higher = statistics > peaks
-        self.peaks[view] = np.where(higher, statistics, peaks)
-        self.peak_at[view] = np.where(higher, at[:, None], when)
+        stale, peaks = _follow_peaks(rows, at, statistics, self.settle_s, self.peaks, self.peak_at)
+        if silence_is_health and len(stale):
+            for k, u in zip(stale.tolist(), peaks.tolist(), strict=True):
+                self.platt[k].learn(u, False)
 
     def failed(self, row: int, at: float, weight: float) -> None:
         """The device failed: its peaks were right, to be learnt when they are as old as false ones are.
@@ -92,18 +84,66 @@ class Suspicions:
 
     def probability(self, statistics: Floats) -> Floats:
         """What the sources' ``statistics`` (n, sources) are worth: the greatest of their probabilities (n,)."""
-        probability = np.zeros(len(statistics))
-        for k, (platt, top) in enumerate(zip(self.platt, statistics.max(axis=0).tolist(), strict=True)):
-            if top > QUIET:
-                u = statistics[:, k]
-                np.maximum(probability, np.where(u > QUIET, platt.probability(u), 0.0), out=probability)
-        return probability
+        return _greatest(statistics, tuple([platt.weight for platt in self.platt]))
 
-    def news(self, view: Ints | slice, at: Floats, probability: Floats) -> Floats:
+    def news(self, rows: Ints, at: Floats, probability: Floats) -> Floats:
         """Score of a lone channel, which cannot be cross-checked: what it says counts in full when it is
         news, that is, more than was said within the last day, and is kept in mind otherwise."""
-        told, told_at = self.told[view], self.told_at[view]
-        news = (probability > 1.02 * told) | (at - told_at > DAY_S)
-        self.told[view] = np.where(news, probability, told)
-        self.told_at[view] = np.where(news, at, told_at)
-        return np.where(news, probability, KEPT_IN_MIND * probability)
+        return _news(rows, at, probability, self.told, self.told_at)
+
+
+@compiled
+def _follow_peaks(  # noqa: PLR0917 - the suspicions' arrays
+    rows: Ints1, at: Floats1, statistics: Floats2, settle_s: float, peaks: Floats2, peak_at: Floats2
+) -> tuple[Ints, Floats]:
+    """The sources and values of the peaks that have outlived their time; see :meth:`Suspicions.remember`."""
+    stale, values = np.empty(statistics.size, np.int64), np.empty(statistics.size)
+    count = 0
+    for i in range(len(rows)):
+        row = rows[i]
+        for k in range(statistics.shape[1]):
+            now, peak = statistics[i, k], peaks[row, k]
+            if peak > PEAK and at[i] - peak_at[row, k] > settle_s and now < 0.5 * peak:
+                stale[count], values[count] = k, peak
+                count += 1
+                peaks[row, k] = QUIET
+            if now > peaks[row, k]:
+                peaks[row, k], peak_at[row, k] = now, at[i]
+    return stale[:count], values[:count]
+
+
+@compiled
+def _greatest(statistics: Floats2, calibrations: Calibrations) -> Floats:
+    """See :meth:`Suspicions.probability`; ``calibrations`` are the intercept and slope of each source."""
+    out = np.zeros(len(statistics))
+    for i in range(len(statistics)):
+        for k in range(statistics.shape[1]):
+            u = statistics[i, k]
+            if u > QUIET:
+                intercept, slope = calibrations[k]
+                out[i] = max(out[i], 0.5 + 0.5 * np.tanh(0.5 * (intercept + slope * u)))
+    return out
+
+
+@compiled
+def _news(rows: Ints1, at: Floats1, probability: Floats1, told: Floats1, told_at: Floats1) -> Floats:
+    """See :meth:`Suspicions.news`."""
+    score = np.empty(len(rows))
+    for i in range(len(rows)):
+        row = rows[i]
+        if probability[i] > 1.02 * told[row] or at[i] - told_at[row] > DAY_S:
+            told[row], told_at[row] = probability[i], at[i]
+            score[i] = probability[i]
+        else:
+            score[i] = KEPT_IN_MIND * probability[i]
+    return score
+
+
+@compiled
+def hush(statistics: Floats2, young: Bools1) -> None:
+    """The surprise of a young device says nothing, nor does the novelty of one that cycles."""
+    for i in range(len(young)):
+        if young[i]:
+            statistics[i, 0] = QUIET
+        if statistics[i, 1] > QUIET:
+            statistics[i, 2] = QUIET

@@ -45,3 +45,17 @@ def test_problem_and_fitness_are_those_of_the_judgement():
     assert problems == {"anomaly", "pump", "E1"}, (
         "a passing code points to what it was confirmed as, a standing one to itself"
     )
+
+
+def test_a_block_may_hold_views_of_what_is_not_its_own():
+    engines = [Engine() for _ in range(3)]
+    for k in range(60):
+        block = noise_block(k)
+        wide = np.repeat(block.values.astype(np.float32), 2, axis=1)
+        wide.flags.writeable = False
+        plain = replace(block, values=wide[:, ::2].astype(np.float64))
+        views = replace(block, values=wide[:, ::2], times=np.broadcast_to(block.times[:1], block.times.shape))
+        columns = replace(block, values=np.asfortranarray(plain.values))
+        scores = [engine.observe(b).scores for engine, b in zip(engines, (plain, views, columns), strict=True)]
+        assert np.array_equal(scores[0], scores[1])
+        assert np.array_equal(scores[0], scores[2])

@@ -80,8 +80,8 @@ def test_what_begins_just_before_a_failure_is_no_warning():
 def test_right_and_false_suspicions_are_learnt_at_the_same_age():
     found = Suspicions(settle_s=100.0)
     found.grow(1)
-    view, statistics = slice(0, 1), np.array([[5.5, QUIET, QUIET]])
-    found.remember(view, np.array([0.0]), statistics, True)
+    rows, statistics = np.zeros(1, np.int64), np.array([[5.5, QUIET, QUIET]])
+    found.remember(rows, np.array([0.0]), statistics, True)
     before = found.platt[0].weight.copy()
     found.failed(0, 10.0, 1.0)
     found.learn_due(50.0)
@@ -96,7 +96,7 @@ def test_refutations_lower_the_unsupervised_probability():
     asked = np.array([[5.0, QUIET, QUIET]])
     before = found.probability(asked)[0]
     for _ in range(6):
-        found.remember(slice(0, 1), np.array([0.0]), asked, True)
+        found.remember(np.zeros(1, np.int64), np.array([0.0]), np.array([[5.0, QUIET, QUIET]]), True)
         found.judged(0, False, 1.0)
     assert found.probability(asked)[0] < 0.6 * before
 

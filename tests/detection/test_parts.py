@@ -34,7 +34,7 @@ from cloud.detection.sensors import SensorState, SensorWatch
 from cloud.detection.settings import EngineSettings
 from cloud.registry.costs import Costs
 
-ROW = slice(0, 1)
+ROW = np.zeros(1, np.int64)
 
 
 def test_bank_sees_a_broken_relation_that_no_channel_shows_alone():
@@ -45,8 +45,8 @@ def test_bank_sees_a_broken_relation_that_no_channel_shows_alone():
     for k in range(600):
         a = rng.normal()
         b = a + 0.1 * rng.normal() if k < 500 else rng.normal()
-        found = bank.observe(ROW, np.array([[a, b]]), np.ones((1, 2), bool), 0)
-        heard.append(found.surprise[0])
+        surprise, _ = bank.observe(ROW, np.array([[a, b]]), np.ones((1, 2), bool), ROW)
+        heard.append(surprise[0])
     assert np.mean(heard[560:]) > np.mean(heard[400:500]) + 2.0
     assert np.abs(bank.residuals(0, 0)).max() > 2
 
@@ -90,9 +90,9 @@ def test_phases_are_cut_with_their_length_and_rest():
     cutter.grow(1)
     trace, found = ([0.0] * 20 + [100.0] * 7) * 6 + [0.0] * 5, []
     for x in trace:
-        ended, phases, _ = cutter.observe(ROW, np.array([[x]]), np.ones((1, 1), bool))
-        if ended[0, 0]:
-            found.append(tuple(phases[0, 0]))
+        cut = cutter.observe(ROW, np.array([[x]]), np.ones((1, 1), bool))
+        if cut and cut[0][0, 0]:
+            found.append(tuple(cut[1][0, 0]))
     assert [f[0] for f in found] == [7.0] * 6
     assert [f[1] for f in found[1:]] == [20.0] * 5
 
