@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from river.drift import ADWIN
 
 from cloud.detection.records import Floats, Ints
 
@@ -61,7 +60,9 @@ class FleetWatch:
                 out.append(FleetChange(at, c, int(moved.sum()), heard, True))
                 self.witnesses.pop(c, None)
                 continue
-            witness = self.witnesses.setdefault(c, _witness())
+            if c not in self.witnesses:
+                self.witnesses[c] = _witness()
+            witness = self.witnesses[c]
             before = witness.estimation
             witness.update(float(surprise[here].mean()))
             if witness.drift_detected and witness.estimation > before:
@@ -71,4 +72,6 @@ class FleetWatch:
 
 
 def _witness() -> Any:
+    from river.drift import ADWIN  # noqa: PLC0415 - it brings all of scipy.stats: seconds, and many need no witness
+
     return ADWIN(delta=1e-4)  # type: ignore[no-untyped-call]
