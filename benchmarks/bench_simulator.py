@@ -30,7 +30,7 @@ from benchmarks.simulator.baselines import CODE_RULES, ReportedCodes, StaticLimi
 from benchmarks.simulator.certainty import calibration, failing_within, faulty, judged, precision, recovered
 from benchmarks.simulator.course import Course, run
 from benchmarks.simulator.entry import EngineEntry
-from benchmarks.simulator.figures import YEAR_S, by_kind, figures, within, within_budget
+from benchmarks.simulator.figures import YEAR_S, by_kind, figures, losses, within, within_budget
 from benchmarks.simulator.people import DAY_S, Habits
 from benchmarks.simulator.port import Answer, Detector, Label, Tick, nothing
 from cloud.detection.settings import EngineSettings
@@ -137,6 +137,7 @@ def _part(appliances: Sequence[Appliance], courses: dict[str, Course], window: S
         "checks": len(checks),
         "engine_own_decision": figures(here, calls, window, seed=BOOTSTRAP_SEED, checks=checks),
         "by_kind": by_kind(here, calls, window),
+        "losses": losses(here, calls),
         "by_quarter": _quarters(here, calls, window),
         "at_same_budget": {},
         "curves": {},

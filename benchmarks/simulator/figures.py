@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.simulator.course import TICK_S
 from device_sim.failure.life import Span
 from device_sim.fleet.population import Appliance
-from device_sim.people.money import FAMILY_COSTS, Balance, Call, balance
+from device_sim.people.money import FAMILY_COSTS, Balance, Call, balance, saving
 
 Floats = NDArray[np.float64]
 YEAR_S = 365.2425 * 86400.0
@@ -175,6 +176,46 @@ def figures(
         "oracle_usd": round(float(total[5])),
         "faults_censored": int((faults.first == CENSORED).sum()),
     }
+
+
+def losses(appliances: Sequence[Appliance], calls: Sequence[Call]) -> dict[str, list[float]]:
+    """What the regret is made of: by cause, the number of faults (or calls), and the share of the oracle's savings.
+
+    An abrupt fault whose code came less than ``TICK_S`` before somebody noticed it, or not at all, could be called by
+    nobody; the oracle, which needs no code, calls it all the same.
+    """
+    by_device: dict[int, list[float]] = {}
+    for call in calls:
+        by_device.setdefault(call.device, []).append(call.at)
+    lost: dict[str, list[float]] = {}
+    oracle = 0.0
+    for number, appliance in enumerate(appliances):
+        cost = FAMILY_COSTS[appliance.model.family]
+        wrong = set(by_device.get(number, []))
+        for episode in appliance.life.episodes:
+            ends = np.inf if episode.ended_at is None else episode.ended_at
+            mine = [at for at in by_device.get(number, []) if episode.onset <= at <= ends]
+            wrong.difference_update(mine)
+            if episode.failed_at is None or episode.mode.sensor:
+                continue
+            noticed = np.inf if episode.noticed_at is None else episode.noticed_at
+            could = saving(cost, episode.first_observable, episode.failed_at, noticed)
+            saved = saving(cost, min(mine), episode.failed_at, noticed) if mine else 0.0
+            oracle += could
+            if saved < could:
+                told = any(code.raised_at <= noticed - TICK_S for code in episode.codes)
+                kind = "abrupt" if episode.mode.growth_days <= 0.0 else "gradual"
+                missed = f"{kind}, missed, {'a code came' if told else 'no code in time'}"
+                _add(lost, f"{kind}, called late" if saved else missed, could - saved)
+        for _ in wrong:
+            _add(lost, "false calls", cost.false_call)
+    return {cause: [n, round(usd / oracle, 4)] for cause, (n, usd) in sorted(lost.items(), key=lambda c: -c[1][1])}
+
+
+def _add(lost: dict[str, list[float]], cause: str, usd: float) -> None:
+    found = lost.setdefault(cause, [0, 0.0])
+    found[0] += 1
+    found[1] += usd
 
 
 def _ratio(a: float, b: float) -> float:

@@ -102,16 +102,16 @@ def balance(
             found.failures += 1
             noticed = float("inf") if episode.noticed_at is None else episode.noticed_at
             found.called_before_noticed += bool(mine) and min(mine) < noticed
-            found.oracle += _saving(cost, episode.first_observable, episode.failed_at, noticed)
+            found.oracle += saving(cost, episode.first_observable, episode.failed_at, noticed)
             if mine:
-                found.saved += _saving(cost, min(mine), episode.failed_at, noticed)
+                found.saved += saving(cost, min(mine), episode.failed_at, noticed)
         wrong = [at for at in by_device.get(number, []) if at not in right]
         found.false_calls += len(wrong)
         found.saved -= cost.false_call * len(wrong)
     return found
 
 
-def _saving(cost: Costs, called: float, failed: float, noticed: float) -> float:
+def saving(cost: Costs, called: float, failed: float, noticed: float) -> float:
     """What a call at `called` saves: urgency and damage when it is early enough, half when just in time."""
     if called <= failed - MIN_LEAD_S:
         return cost.urgent + cost.damage

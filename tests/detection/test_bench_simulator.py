@@ -22,6 +22,7 @@ from benchmarks.simulator.figures import (
     faults_of,
     figures,
     incidence,
+    losses,
     median_lead,
     within,
     within_budget,
@@ -30,7 +31,7 @@ from benchmarks.simulator.people import Habits, People
 from benchmarks.simulator.port import Answer, Block, Code, Label, Tick
 from cloud.detection.settings import EngineSettings
 from device_sim.failure.life import Life, Span
-from device_sim.failure.modes import Episode, FailureMode
+from device_sim.failure.modes import CodeReport, Episode, FailureMode
 from device_sim.fleet.population import Appliance, World, with_life
 from device_sim.fleet.records import BulkFleet
 from device_sim.people.money import FAMILY_COSTS, Balance, Call, balance
@@ -87,6 +88,30 @@ def test_figures_of_truth_made_by_hand(plain: tuple[Appliance, ...]) -> None:
     assert found["false_calls_per_1000_years"][0] == pytest.approx(2000 / years, rel=1e-3)
     low, high = found["called_before_noticed"][1:]
     assert 0.0 <= low <= 1 / 3 <= high <= 1.0
+
+
+def test_losses_name_their_cause_and_add_up_to_the_regret(plain: tuple[Appliance, ...]) -> None:
+    abrupt = replace(WEAR, kind="board", growth_days=0.0)
+    told = replace(episode(20, 20, 21, 23, abrupt), codes=(CodeReport("E1", START + 20.5 * DAY, START + 23 * DAY),))
+    appliances = fleet(
+        plain,
+        [episode(10, 20, 21, 23)],  # called in time
+        [episode(10, 20, 21, 23)],  # called after it failed, before it was noticed
+        [episode(10, 20, 21, 23)],  # never called, and no code
+        [episode(20, 20, 21, 23, abrupt)],  # nobody could have called
+        [told],  # a code came half a day before
+        [],  # called though well
+    )
+    calls = [call(0, 12), call(1, 20.2), call(5, 50)]
+    found = losses(appliances, calls)
+    assert {cause: n for cause, (n, _) in found.items()} == {
+        "gradual, called late": 1,
+        "gradual, missed, no code in time": 1,
+        "abrupt, missed, no code in time": 1,
+        "abrupt, missed, a code came": 1,
+        "false calls": 1,
+    }
+    assert sum(share for _, share in found.values()) == pytest.approx(balance(appliances, calls, 1.0).regret, abs=1e-3)
 
 
 def test_what_lies_beyond_the_end_is_censored_not_missed(plain: tuple[Appliance, ...]) -> None:
