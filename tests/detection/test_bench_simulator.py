@@ -92,13 +92,14 @@ def test_figures_of_truth_made_by_hand(plain: tuple[Appliance, ...]) -> None:
 
 def test_losses_name_their_cause_and_add_up_to_the_regret(plain: tuple[Appliance, ...]) -> None:
     abrupt = replace(WEAR, kind="board", growth_days=0.0)
-    told = replace(episode(20, 20, 21, 23, abrupt), codes=(CodeReport("E1", START + 20.5 * DAY, START + 23 * DAY),))
+    sudden = replace(episode(20, 20, 21, 23, abrupt), first_observable=START + 20 * DAY)
+    told = replace(sudden, codes=(CodeReport("E1", START + 20.5 * DAY, START + 23 * DAY),))
     appliances = fleet(
         plain,
         [episode(10, 20, 21, 23)],  # called in time
         [episode(10, 20, 21, 23)],  # called after it failed, before it was noticed
         [episode(10, 20, 21, 23)],  # never called, and no code
-        [episode(20, 20, 21, 23, abrupt)],  # nobody could have called
+        [sudden],  # nobody could have called
         [told],  # a code came half a day before
         [],  # called though well
     )
