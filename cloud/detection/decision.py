@@ -5,12 +5,12 @@ above  p* = cost / (saved + cost)  (Elkan 2001): ``cloud.registry.costs``, by fa
 are made under a day's capacity is the desk's to say, whose queue holds reported faults too.
 
 Beside costs a budget of false calls may be set, a device-month.  It is held online, without looking
-ahead: a device brings a month's allowance when it is first watched and earns another with each month that it
-is, so that in n months a fleet has n + 1; each ticket spends its expected falsehood 1 - p, and when the outcome
-is known the expectation is replaced by what it was.  Where a fault shows on a device within ``RECONSIDERED_S``
-of a visit that found none, the visit was wrong and not the call: it is given back.  A ticket that the allowance
-does not cover is not raised, and none may spend more than ``SHARE`` of it: while little is left only the surest
-calls are made, and the account settles where the calls of a probability above some p* use up what is earned.
+ahead: devices earn allowance as they are watched, each ticket spends its expected falsehood 1 - p, and
+when the outcome is known the expectation is replaced by what it was.  Where a fault shows on a device within
+``RECONSIDERED_S`` of a visit that found none, the visit was wrong and not the call: it is given back.  A ticket
+that the allowance does not cover is not raised, and none may spend more than ``SHARE`` of it: while little is
+left only the surest calls are made, and the account settles where the calls of a probability above some p* use up
+what is earned.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHARE = 0.1  # of what is left, which one ticket may spend at most [K]
 
 @dataclass
 class FalseCallBudget:
-    """``rate`` false calls a device-month at most, on the watched exposure so far and a month ahead."""
+    """``rate`` false calls a device-month at most, on the watched exposure so far."""
 
     rate: float
     earned: float = 1.0  # the first call is everybody's
@@ -34,10 +34,6 @@ class FalseCallBudget:
     refused: int = 0
     open: dict[tuple[str, float], float] = field(default_factory=dict)
     refuted: dict[str, float] = field(default_factory=dict)  # when the ticket was raised that came to nothing
-
-    def entered(self) -> None:
-        """A device is watched from now on."""
-        self.earned += self.rate
 
     def watched(self, device_seconds: float) -> None:
         """Devices were watched, for so long in all."""

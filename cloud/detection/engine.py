@@ -142,8 +142,6 @@ class Engine:
                     cohort = f"{block.values[i, column]:g}"
         family.place(device, cohort, float(block.times[i]))
         self._home[device] = family
-        if self.budget:
-            self.budget.entered()
         for event in self._orphans.pop(device, ()):
             self._happened(event)
 

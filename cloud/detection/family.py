@@ -34,7 +34,7 @@ from cloud.detection.supervised import Supervised
 from cloud.detection.suspicion import PEAK, QUIET, SOURCES, Suspicions, hush
 from cloud.detection.visits import Visits
 
-FORESIGHT_S = 14 * 86400.0
+FORESIGHT_S = 28 * 86400.0
 SETTLE_S = 7 * 86400.0
 WAKE_EVERY_S = 600.0
 RECALL_EVERY_S = 3600.0

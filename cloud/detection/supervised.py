@@ -9,7 +9,7 @@ A visit that found nothing teaches at once.
 
 *Soon* is within ``longest_s``, because a fault that takes months to break something is there for weeks before;
 but within a tenth of the mean time between a device's failures, if that is shorter: where devices fail each
-month, to have failed within a fortnight says nothing.  It is never less than ``horizon_s``.
+month, to have failed within four weeks says nothing.  It is never less than ``horizon_s``.
 
 The model is told what the conjunctions say and starts as their word.  It speaks instead of them once it has
 shown itself: enough faults, and calls that would have been worth more, prequentially.  A smaller log loss is

@@ -204,16 +204,6 @@ def test_budget_is_never_overdrawn_and_learns_what_was_false():
     assert budget.refused == 2
 
 
-def test_a_fleet_has_a_months_allowance_ahead_and_no_more():
-    engine = Engine(EngineSettings(false_call_budget=0.1))
-    names = [f"d{i}" for i in range(50)]
-    for hour in range(0, 60 * 24, 6):
-        block = RecordBlock(names, np.full(50, 1.7e9 + 3600.0 * hour), ("a",), np.full((50, 1), float(hour % 5)))
-        engine.observe(block)
-    assert engine.budget is not None
-    assert engine.budget.earned == pytest.approx(1.0 + 50 * 0.1 * (1.0 + 59.75 / 30.0))
-
-
 def test_a_fault_that_shows_after_a_visit_found_none_is_given_back():
     for days, back in ((10, 1.0), (90, 0.0)):
         budget = FalseCallBudget(10.0)
