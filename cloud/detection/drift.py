@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from river.drift import ADWIN
 
 from cloud.detection.records import Floats, Ints
 
@@ -72,6 +73,4 @@ class FleetWatch:
 
 
 def _witness() -> Any:
-    from river.drift import ADWIN  # noqa: PLC0415 - it brings all of scipy.stats: seconds, and many need no witness
-
     return ADWIN(delta=1e-4)  # type: ignore[no-untyped-call]

@@ -414,9 +414,9 @@ class Family:
         self.visits.confirmed(row, at, known_at)
 
     def _judge_unaided(self, row: int, right: bool, weight: float) -> None:
-        """A finding speaks of the sources without supervision if it was they that called: of what others call, more
-        is faulty than they could know."""
-        if self.visits.unaided[row]:
+        """A finding speaks of the sources without supervision if it was they that called, or chance: of what others
+        call, more is faulty than they could know."""
+        if self.visits.unaided[row] or weight > 1.0:
             self.suspicions.judged(row, right, weight)
         else:
             self.suspicions.forget(row)

@@ -14,6 +14,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from river import linear_model, optim, preprocessing
+
 Features = dict[str, float]
 
 
@@ -36,8 +38,6 @@ class RiverLogistic:
     """Logistic regression, stochastic gradient, L2 penalty (river), on standardised features."""
 
     def __init__(self, rate: float = 0.02, penalty: float = 1e-4) -> None:
-        from river import linear_model, optim, preprocessing  # noqa: PLC0415 - seconds, and not wanted before a failure
-
         self.scaler: Any = preprocessing.StandardScaler()
         self.regression: Any = linear_model.LogisticRegression(optimizer=optim.SGD(rate), l2=penalty)
 
@@ -88,11 +88,10 @@ class Statement:
 
 @dataclass
 class Believed:
-    """A model beside the conjunctions (module docstring).  ``horizon_s`` decides when silence is known.  Where no
-    ``model`` is given, ``RiverLogistic`` is made with the first statement."""
+    """A model beside the conjunctions (module docstring).  ``horizon_s`` decides when silence is known."""
 
     horizon_s: float
-    model: FaultModel | None = None
+    model: FaultModel = field(default_factory=RiverLogistic)
     failures: int = 50
     seen_failures: int = 0
     loss_of_conjunctions: float = 0.0
@@ -101,8 +100,6 @@ class Believed:
 
     def state(self, device: str, at: float, features: Features, by_conjunctions: float) -> float:
         """The probability to state, and remember what was said."""
-        if self.model is None:
-            self.model = RiverLogistic()
         by_model = self.model.probability(features)
         if len(self.open) < 20000:
             self.open.append(Statement(device, at, features, by_conjunctions, by_model))
@@ -132,8 +129,7 @@ class Believed:
             statement.by_conjunctions, failed
         )
         self.loss_of_model = 0.999 * self.loss_of_model + weight * _loss(statement.by_model, failed)
-        if self.model is not None:
-            self.model.learn(statement.features, failed, weight)
+        self.model.learn(statement.features, failed, weight)
 
 
 def _loss(p: float, failed: bool) -> float:

@@ -326,3 +326,31 @@ def test_an_unnamed_fault_is_an_anomaly_until_one_like_it_was_named():
     view = engine.view("d1", at)
     assert view is not None
     assert view.problem == ANOMALY
+
+
+@pytest.mark.parametrize(("unaided", "asked_with", "learnt"), [(True, 1.0, 1), (False, 1.0, 0), (False, 0.02, 1)])
+def test_a_finding_teaches_the_sources_if_they_called_or_chance_did(unaided, asked_with, learnt):
+    engine, at = quiet_engine()
+    family = engine.families[0]
+    row = family.rows["d1"]
+    family.suspicions.peaks[row, 0] = 6.0
+    family.visits.ticketed(row, at, unaided)
+    before = family.suspicions.platt[0].outcomes
+    engine.learn(Outcome("d1", at, at + DAY, Verdict.NO_FAULT_FOUND, "", asked_with))
+    assert (family.suspicions.platt[0].outcomes > before) == bool(learnt)
+
+
+def test_what_a_device_with_a_known_fault_shows_teaches_nothing_until_it_is_repaired():
+    model = model_of()
+    show(model, 0, 0.0, 1.0)
+    show(model, 1, 0.0, 1.0, faulty=True)
+    assert [snapshot.row for snapshot in model.open] == [0]
+    engine, at = quiet_engine()
+    family = engine.families[0]
+    row = np.array([family.rows["d1"]])
+    engine.learn(Outcome("d1", at, at + DAY, Verdict.FAULT_CONFIRMED, "pump"))
+    assert family.visits.known_faulty(row, np.array([at + 2 * DAY]))[0]
+    happen(engine, at + 3 * DAY, EventKind.PART_REPLACED, "d1", "pump")
+    assert not family.visits.known_faulty(row, np.array([at + 4 * DAY]))[0]
+    engine.learn(Outcome("d1", at, at + 5 * DAY, Verdict.FAULT_CONFIRMED, "pump"))
+    assert not family.visits.known_faulty(row, np.array([at + 6 * DAY]))[0], "what came before the repair is over"
