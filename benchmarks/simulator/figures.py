@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.simulator.course import TICK_S
 from device_sim.failure.life import Span
 from device_sim.fleet.population import Appliance
-from device_sim.people.money import FAMILY_COSTS, Balance, Call, balance, saving
+from device_sim.people.money import FAMILY_COSTS, Balance, Call, accounts, balance, times_by_device
 
 Floats = NDArray[np.float64]
 YEAR_S = 365.2425 * 86400.0
@@ -40,9 +40,7 @@ class Faults:
 
 def faults_of(appliances: Sequence[Appliance], calls: Sequence[Call], span: Span) -> Faults:
     """Every machine fault with an onset before the span's end, and what the calls made of it."""
-    by_device: dict[int, list[float]] = {}
-    for call in calls:
-        by_device.setdefault(call.device, []).append(call.at)
+    by_device = times_by_device(calls)
     rows: list[tuple[int, str, float, int, float, bool]] = []
     for number, appliance in enumerate(appliances):
         for episode in appliance.life.episodes:
@@ -120,10 +118,11 @@ def within(appliances: Sequence[Appliance], calls: Sequence[Call], window: Span)
 
 def worth(appliances: Sequence[Appliance], calls: Sequence[Call], years: float) -> list[Balance]:
     """The simulator's balance, device by device."""
-    by_device: dict[int, list[Call]] = {}
-    for call in calls:
-        by_device.setdefault(call.device, []).append(Call(0, call.at))
-    return [balance((appliance,), by_device.get(n, ()), years) for n, appliance in enumerate(appliances)]
+    by_device = times_by_device(calls)
+    return [
+        balance((appliance,), [Call(0, at) for at in by_device.get(n, ())], years)
+        for n, appliance in enumerate(appliances)
+    ]
 
 
 def figures(
@@ -184,31 +183,18 @@ def losses(appliances: Sequence[Appliance], calls: Sequence[Call]) -> dict[str, 
     An abrupt fault whose code came less than ``TICK_S`` before somebody noticed it, or not at all, could be called by
     nobody; the oracle, which needs no code, calls it all the same.
     """
-    by_device: dict[int, list[float]] = {}
-    for call in calls:
-        by_device.setdefault(call.device, []).append(call.at)
     lost: dict[str, list[float]] = {}
     oracle = 0.0
-    for number, appliance in enumerate(appliances):
-        cost = FAMILY_COSTS[appliance.model.family]
-        wrong = set(by_device.get(number, []))
-        for episode in appliance.life.episodes:
-            ends = np.inf if episode.ended_at is None else episode.ended_at
-            mine = [at for at in by_device.get(number, []) if episode.onset <= at <= ends]
-            wrong.difference_update(mine)
-            if episode.failed_at is None or episode.mode.sensor:
-                continue
-            noticed = np.inf if episode.noticed_at is None else episode.noticed_at
-            could = saving(cost, episode.first_observable, episode.failed_at, noticed)
-            saved = saving(cost, min(mine), episode.failed_at, noticed) if mine else 0.0
-            oracle += could
-            if saved < could:
-                told = any(code.raised_at <= noticed - TICK_S for code in episode.codes)
-                kind = "abrupt" if episode.mode.growth_days <= 0.0 else "gradual"
+    for account in accounts(appliances, calls):
+        for failure in account.failures:
+            oracle += failure.could_save
+            if failure.saved < failure.could_save:
+                told = any(code.raised_at <= failure.noticed - TICK_S for code in failure.episode.codes)
+                kind = "abrupt" if failure.episode.mode.growth_days <= 0.0 else "gradual"
                 missed = f"{kind}, missed, {'a code came' if told else 'no code in time'}"
-                _add(lost, f"{kind}, called late" if saved else missed, could - saved)
-        for _ in wrong:
-            _add(lost, "false calls", cost.false_call)
+                _add(lost, f"{kind}, called late" if failure.saved else missed, failure.could_save - failure.saved)
+        for _ in range(account.false_calls):
+            _add(lost, "false calls", account.cost.false_call)
     return {cause: [n, round(usd / oracle, 4)] for cause, (n, usd) in sorted(lost.items(), key=lambda c: -c[1][1])}
 
 
@@ -234,9 +220,7 @@ def within_budget(curve: Sequence[tuple[float, Balance]], per_1000_years: float)
 
 def by_kind(appliances: Sequence[Appliance], calls: Sequence[Call], span: Span) -> dict[str, dict[str, Any]]:
     """Failures by family and kind: how many, how many called before noticed, and the money lost to the oracle."""
-    by_device: dict[int, list[float]] = {}
-    for call in calls:
-        by_device.setdefault(call.device, []).append(call.at)
+    by_device = times_by_device(calls)
     found: dict[str, dict[str, Any]] = {}
     for number, appliance in enumerate(appliances):
         cost = FAMILY_COSTS[appliance.model.family]

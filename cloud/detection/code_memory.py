@@ -10,6 +10,7 @@ from collections import deque
 
 import numpy as np
 
+from cloud.detection.growing import grow
 from cloud.detection.records import Floats, Ints
 
 REMEMBERED_S = 14 * 86400.0
@@ -29,9 +30,7 @@ class CodeMemory:
 
     def grow(self, devices: int) -> None:
         """Room for at least ``devices`` rows."""
-        have = len(self.since)
-        if devices > have:
-            self.since = np.concatenate([self.since, np.full(max(devices, 2 * have) - have, np.inf)])
+        grow(self, ("since",), devices, np.inf)
 
     def raised(self, row: int, code: str, at: float) -> None:
         """A code began to show at event time ``at``."""

@@ -133,11 +133,10 @@ class Conjunctions:
         """A ticket of ``at`` was right: so was what held then; what began since says nothing more.  After a failure
         that came in the meantime nothing of it is left, and the same fault is not counted twice."""
         held = self.episodes.get(device, [])
-        right = [e for e in held if e.began <= at and (e.ended is None or e.ended >= at)]
         self.episodes[device] = [e for e in held if e.ended is not None and e.ended < at]
-        self._drop(right)
-        self._drop([e for e in held if e.began > at])
-        self._credit(right, at, kind, weight)
+        later = [e for e in held if e.ended is None or e.ended >= at]
+        self._drop(later)
+        self._credit([e for e in later if e.began <= at], at, kind, weight)
 
     def _credit(self, right: list[Episode], at: float, kind: str, weight: float) -> bool:
         keys = sorted({e.key for e in right})
@@ -168,7 +167,7 @@ class Conjunctions:
         """The strongest key among those that hold, the first of several."""
         means: dict[Key, float] = {}
         weighed = []
-        for place, (key, sort) in enumerate(sorted_keys_of(literals)):
+        for place, (key, sort) in enumerate(keys_and_sorts_of(literals)):
             p = means.get(sort)
             if p is None:
                 p = means[sort] = self._mean_of(sort)
@@ -270,6 +269,6 @@ def keys_of(literals: frozenset[str]) -> tuple[Key, ...]:
 
 
 @lru_cache(maxsize=65536)
-def sorted_keys_of(literals: frozenset[str]) -> tuple[tuple[Key, Key], ...]:
+def keys_and_sorts_of(literals: frozenset[str]) -> tuple[tuple[Key, Key], ...]:
     """Each of :func:`keys_of` with its sorts."""
     return tuple((key, sorts_of(key)) for key in keys_of(literals))

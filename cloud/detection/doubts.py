@@ -18,9 +18,9 @@ import numpy as np
 from cloud.detection.calibration import WRONG
 from cloud.detection.growing import grow
 from cloud.detection.records import Bools, Floats, Ints
+from cloud.detection.suspicion import SUSPECTED
 
 REFUTED = math.log((1.0 - WRONG) / WRONG)  # log odds that one finding takes
-SUSPECTED = 0.2  # a device below this is not suspected any more [K]
 SUBSIDED_S = 86400.0
 NEGLIGIBLE = 0.1
 

@@ -166,11 +166,10 @@ class Engine:
     def _codes(  # noqa: PLR0917 - the block's rows and what they mean
         self, family: Family, block: RecordBlock, values: Floats, layout: Layout, picked: Ints, rows: Ints
     ) -> None:
-        evidence = family.evidence
         for k, i in positive(values, picked, layout.marked).tolist():
             row, at = int(rows[i]), float(block.times[picked[i]])
             if k < len(layout.codes):
-                evidence.code_seen(row, layout.codes[k], at)
+                family.evidence.code_seen(row, layout.codes[k], at)
             else:
                 part = layout.parts[k - len(layout.codes)]
                 family.happened(row, DeviceEvent(at, block.devices[picked[i]], EventKind.PART_REPLACED, part))

@@ -228,7 +228,7 @@ class Family:
             self.bank.spread,
             min(2, len(self.settings.spans) - 1),
             self.settings.drift_sigmas,
-            KNOWN_SAMPLES * min(self.bank.inflation, 8.0),
+            self._known_from(),
             QUIET,
             ANOMALY_ON,
             self.stirred,
@@ -277,8 +277,7 @@ class Family:
 
     def _portray(self, rows: Ints, at: Floats, surprise: Floats) -> None:
         """What the supervised model says of the rows, once an hour each, a calm device less often."""
-        known = self.bank.seen[rows] >= KNOWN_SAMPLES * min(self.bank.inflation, 8.0)
-        due = np.flatnonzero(known & (at >= self.weigh_at[rows]))
+        due = np.flatnonzero((self.bank.seen[rows] >= self._known_from()) & (at >= self.weigh_at[rows]))
         if not len(due):
             return
         n = len(self.names)
@@ -289,6 +288,10 @@ class Family:
             chosen, when, portraits, stirred, self.known[chosen], self.visits.known_faulty(chosen, when)
         )
         self.weigh_at[chosen] = when + np.where(stirred, WEIGH_EVERY_S, WEIGH_CALM_EVERY_S)
+
+    def _known_from(self) -> float:
+        """Samples of a device from which on it is portrayed."""
+        return KNOWN_SAMPLES * min(self.bank.inflation, 8.0)
 
     def wake(self, at: float) -> Ints:
         """Judge the devices that have a standing code and were not judged for a while, and those of which it has
@@ -395,7 +398,7 @@ class Family:
 
     def refuted(self, row: int, at: float, known_at: float, weight: float) -> None:
         """Nothing was found at the ticket of ``at``."""
-        if self.visits.repaired_at[row] < at:
+        if not self.visits.repaired_since(row, at):
             self.doubts.refuted(row, at, known_at)
         self.conjunctions.refuted(self.names[row], at, weight)
         self._judge_unaided(row, False, weight)

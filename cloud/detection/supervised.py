@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cloud.detection.growing import grow
 from cloud.detection.logistic import BayesianLogistic
 from cloud.detection.records import Bools, Floats, Ints
 
@@ -90,11 +91,8 @@ class Supervised:
 
     def grow(self, devices: int) -> None:
         """Room for at least ``devices`` rows."""
-        have = len(self.taken_on)
-        if devices > have:
-            more = max(devices, 2 * have) - have
-            self.taken_on = np.concatenate([self.taken_on, np.full(more, -np.inf)])
-            self.calling = np.concatenate([self.calling, np.zeros((more, 2), np.bool_)])
+        grow(self, ("taken_on",), devices, -np.inf)
+        grow(self, ("calling",), devices)
 
     def trusted(self) -> bool:
         """Whether the model has shown itself."""

@@ -24,7 +24,7 @@ from cloud.detection.records import Floats, Ints
 SOURCES = ("surprise", "cycles", "novelty")
 QUIET = -5.0  # a source that says nothing
 PEAK = 2.0  # a source that stood below this has said nothing that an outcome could confirm or refute
-SUSPECTED = 0.2
+SUSPECTED = 0.2  # probability below which a device is not suspected [K]
 KEPT_IN_MIND = 0.02
 DAY_S = 86400.0
 

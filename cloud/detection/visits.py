@@ -39,7 +39,7 @@ class Visits:
 
     def confirmed(self, row: int, at: float, known_at: float) -> None:
         """The fault of the ticket of ``at`` was confirmed at ``known_at``, and is there until it is repaired."""
-        if self.repaired_at[row] < at:
+        if not self.repaired_since(row, at):
             self.quiet_until[row] = max(self.quiet_until[row], at + self.settings.confirmed_quiet_s)
             self.faulty_until[row] = max(known_at + self.known_for_s, self.quiet_until[row])
             self.last_faulty_until = max(self.last_faulty_until, float(self.faulty_until[row]))
@@ -48,6 +48,10 @@ class Visits:
         """The device was repaired."""
         self.faulty_until[row], self.repaired_at[row] = -np.inf, at
         self.quiet_until[row] = at + self.settings.repair_quiet_s
+
+    def repaired_since(self, row: int, at: float) -> bool:
+        """Whether what was found of the device at ``at`` is over: it has been repaired."""
+        return bool(self.repaired_at[row] >= at)
 
     def known_faulty(self, rows: Ints, at: Floats) -> Bools:
         """Of which rows a fault is known at ``at``: what they show teaches nothing."""

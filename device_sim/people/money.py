@@ -6,11 +6,12 @@ section 5, from nappliancerepair.ca). They are the simulator's own: a detector d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from device_sim.failure.modes import Episode
 from device_sim.fleet.population import Appliance
 
 
@@ -74,44 +75,84 @@ class Balance:
         return 1000.0 * self.false_calls / self.appliance_years if self.appliance_years else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A fault that failed, the first right call for it (+inf: none came), and what it and the oracle's saved."""
+
+    episode: Episode
+    called: float
+    noticed: float
+    saved: float
+    could_save: float
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the calls of one appliance were worth: its failures, and how many calls were false."""
+
+    cost: Costs
+    failures: tuple[Failure, ...]
+    false_calls: int
+
+
+def times_by_device(calls: Iterable[Call]) -> dict[int, list[float]]:
+    """When each device was called, in the order of `calls`."""
+    times: dict[int, list[float]] = {}
+    for call in calls:
+        times.setdefault(call.device, []).append(call.at)
+    return times
+
+
+def accounts(
+    appliances: Iterable[Appliance], calls: Iterable[Call], costs: Mapping[str, Costs] = FAMILY_COSTS
+) -> Iterator[Account]:
+    """What calls were worth, appliance by appliance. Pure.
+
+    A call is right when its appliance then has a fault (onset to end, sensor faults too); the first right call of a
+    fault counts, others are neither right nor false. A fault that fails after the span is censored: a call for it is
+    right, and neither it nor the oracle earns by it.
+    """
+    times = times_by_device(calls)
+    for number, appliance in enumerate(appliances):
+        cost = costs[appliance.model.family]
+        own = times.get(number, [])
+        right: set[float] = set()
+        failures = []
+        for episode in appliance.life.episodes:
+            ends = float("inf") if episode.ended_at is None else episode.ended_at
+            mine = [at for at in own if episode.onset <= at <= ends]
+            right.update(mine)
+            if episode.failed_at is None or episode.mode.sensor:
+                continue
+            called = min(mine, default=float("inf"))
+            noticed = float("inf") if episode.noticed_at is None else episode.noticed_at
+            saved, could_save = (
+                _saving(cost, at, episode.failed_at, noticed) for at in (called, episode.first_observable)
+            )
+            failures.append(Failure(episode, called, noticed, saved, could_save))
+        yield Account(cost, tuple(failures), sum(at not in right for at in own))
+
+
 def balance(
     appliances: Sequence[Appliance],
     calls: Iterable[Call],
     years: float,
     costs: Mapping[str, Costs] = FAMILY_COSTS,
 ) -> Balance:
-    """What calls were worth. Pure.
-
-    A call is right when its appliance then has a fault (onset to end, sensor faults too); the first right call of a
-    fault counts, others are neither right nor false. A fault that fails after the span is censored: a call for it is
-    right, and neither it nor the oracle earns by it.
-    """
+    """What calls were worth in all, by the rules of `accounts`. Pure."""
     found = Balance(appliance_years=years * len(appliances))
-    by_device: dict[int, list[float]] = {}
-    for call in calls:
-        by_device.setdefault(call.device, []).append(call.at)
-    for number, appliance in enumerate(appliances):
-        cost = costs[appliance.model.family]
-        right: set[float] = set()
-        for episode in appliance.life.episodes:
-            ends = float("inf") if episode.ended_at is None else episode.ended_at
-            mine = [at for at in by_device.get(number, []) if episode.onset <= at <= ends]
-            right.update(mine)
-            if episode.failed_at is None or episode.mode.sensor:
-                continue
+    for account in accounts(appliances, calls, costs):
+        for failure in account.failures:
             found.failures += 1
-            noticed = float("inf") if episode.noticed_at is None else episode.noticed_at
-            found.called_before_noticed += bool(mine) and min(mine) < noticed
-            found.oracle += saving(cost, episode.first_observable, episode.failed_at, noticed)
-            if mine:
-                found.saved += saving(cost, min(mine), episode.failed_at, noticed)
-        wrong = [at for at in by_device.get(number, []) if at not in right]
-        found.false_calls += len(wrong)
-        found.saved -= cost.false_call * len(wrong)
+            found.called_before_noticed += failure.called < failure.noticed
+            found.oracle += failure.could_save
+            found.saved += failure.saved
+        found.false_calls += account.false_calls
+        found.saved -= account.cost.false_call * account.false_calls
     return found
 
 
-def saving(cost: Costs, called: float, failed: float, noticed: float) -> float:
+def _saving(cost: Costs, called: float, failed: float, noticed: float) -> float:
     """What a call at `called` saves: urgency and damage when it is early enough, half when just in time."""
     if called <= failed - MIN_LEAD_S:
         return cost.urgent + cost.damage

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.detection.calibration import WRONG
-from cloud.detection.doubts import REFUTED, SUBSIDED_S, SUSPECTED, Doubts
+from cloud.detection.doubts import REFUTED, SUBSIDED_S, Doubts
+from cloud.detection.suspicion import SUSPECTED
 
 DAY = 86400.0
 HALF_LIFE_S = 14 * DAY
