@@ -26,6 +26,7 @@ from cloud.detection.records import Bools, Floats, Ints
 FLOOR = 0.05
 FAR = 15.0  # standard deviations beyond which a reading counts no more
 FEW = 8  # rows at once
+HARDLY = 0.05  # of the variance of white noise
 MOST_POOLED = 5000.0  # samples that count in the family's mean and variance of q
 
 
@@ -55,6 +56,13 @@ class ChannelBank:
         self.q_mean = np.zeros((scales, 0))
         self.q_var = np.zeros((scales, 0))
         self.seen = np.zeros(0)
+        self._pool_afresh()
+        self.cohort_mean = np.zeros((1, width))
+        self.cohort_var = np.zeros((1, width))
+        self.cohort_weight = np.zeros((1, width))
+
+    def _pool_afresh(self) -> None:
+        scales, width = len(self.spans), self.width
         self.scatter = np.zeros((scales, width, width))
         self.weight = 0.0
         self.precision = np.eye(width) / self.white[:, None, None]
@@ -64,9 +72,6 @@ class ChannelBank:
         self.family_q = np.zeros((2, scales, 1))  # mean and variance of q over the family
         self.family_q[1] = 1.0
         self.family_n = 0.0
-        self.cohort_mean = np.zeros((1, width))
-        self.cohort_var = np.zeros((1, width))
-        self.cohort_weight = np.zeros((1, width))
 
     def grow(self, devices: int) -> None:
         """Room for at least ``devices`` rows."""
@@ -83,6 +88,12 @@ class ChannelBank:
             getattr(self, name)[row] = 0.0
         for name in self.SCALE_ARRAYS:
             getattr(self, name)[:, row] = 0.0
+
+    def restart(self) -> None:
+        """All baselines and what was pooled start afresh: readings come in other units."""
+        for name in self.DEVICE_ARRAYS + self.SCALE_ARRAYS:
+            getattr(self, name)[...] = 0.0
+        self._pool_afresh()
 
     def settle(self, row: int) -> None:
         """The device is as it was: its smoothed readings start again at normal."""
@@ -160,6 +171,7 @@ class ChannelBank:
             return 1.0
         ratio = spread2[1] / np.maximum(spread2[0], 1e-6) * (self.white[0] / self.white[1])
         damped = np.maximum((ratio - 1.0) / (ratio + 1.0), 0.0) / (1.0 - self.alpha[1].item())
+        damped[spread2[0] < HARDLY * self.white[0]] = 0.0  # what is all but constant has no rhythm of its own
         f = np.minimum(damped, 0.95)
         return float(np.mean((1.0 + f) / (1.0 - f)))
 

@@ -142,7 +142,10 @@ class Family:
         self.sensors.observe(rows, at, raw, raw_seen)
         x, seen = raw, raw_seen
         if self.modes.settings and not self.modes.continuous:
+            units = self.modes.units
             x = self.modes.standardise(settings, np.where(raw_seen, raw, np.nan))
+            if self.modes.units != units:
+                self._start_afresh()
             seen = np.isfinite(x)
             x = np.where(seen, x, 0.0)
         self.samples += len(rows)
@@ -165,12 +168,22 @@ class Family:
         n = len(self.names)
         for change in self.fleet.look(now, self.cohort[:n], self.last_at[:n], self.away_since[:n], self.surprise[:n]):
             if change.reset:
-                self.bank.cohort_weight[change.cohort] = 0.0  # what the cohort was like says nothing any more
-                for row in np.flatnonzero(self.cohort[:n] == change.cohort):
-                    self.bank.forget(int(row))
-                    self.evidence.forget(int(row))
-                    self.suspicions.forget(int(row))
-                    self.away_since[row] = np.inf
+                self._start_cohort_afresh(change.cohort)
+
+    def _start_cohort_afresh(self, cohort: int) -> None:
+        """What was normal for the cohort and its devices says nothing any more."""
+        self.bank.cohort_weight[cohort] = 0.0
+        for row in np.flatnonzero(self.cohort[: len(self.names)] == cohort):
+            self.bank.forget(int(row))
+            self.evidence.forget(int(row))
+            self.suspicions.forget(int(row))
+            self.away_since[row] = np.inf
+
+    def _start_afresh(self) -> None:
+        """Readings come in other units from now on."""
+        self.bank.restart()
+        for cohort in range(len(self.cohorts)):
+            self._start_cohort_afresh(cohort)
 
     def time_left(self, row: int, at: float) -> tuple[float, float] | None:
         """Seconds until failure, 10th to 90th percentile, from how long earlier devices of the family went

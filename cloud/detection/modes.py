@@ -4,7 +4,8 @@ Modes are found, not declared: settings that fall on at most ``MOST`` distinct p
 a tenth of their spread, are modes; settings that vary without such points (noise around one operating
 point, or a continuous control) leave one mode.  For each mode and channel the family keeps mean and
 variance (Welford), learnt from all devices; a reading becomes (x - mean of mode) / sd of mode, so that a
-change of mode is no symptom.  With a single mode readings pass unchanged.
+change of mode is no symptom.  With a single mode readings pass unchanged; when a second one is found, or so many that they
+are none, ``units`` goes up: what was learnt of readings before says nothing of those that come.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from cloud.detection.records import Floats, Ints
 MOST = 16
 RESOLUTION = 0.1
 NEEDED = 5.0  # samples in a mode before its own statistics count
+CONSTANT = 1e-9  # of a mean: differences up to this are rounding
 
 
 class OperatingModes:
@@ -27,6 +29,7 @@ class OperatingModes:
         self.low = np.full(settings, np.inf)
         self.high = np.full(settings, -np.inf)
         self.continuous = False
+        self.units = 0
         self.count = np.zeros((0, width))
         self.mean = np.zeros((0, width))
         self.var = np.zeros((0, width))
@@ -35,15 +38,18 @@ class OperatingModes:
         """Readings relative to their mode.  ``settings`` (n, M) and ``values`` (n, C), NaN = no reading."""
         if not self.settings or self.continuous:
             return values
+        as_they_are = len(self.points) < 2
         mode = self._modes(settings)
         if mode.max(initial=0) >= len(self.points):
             mode = self._modes(settings)  # points were merged on the way
+        self.units += as_they_are != (self.continuous or len(self.points) < 2)
         if self.continuous or len(self.points) < 2:
             self._learn(mode, values)
             return values
         self._learn(mode, values)
         ready = self.count[mode] >= NEEDED
-        relative = (values - self.mean[mode]) / (np.sqrt(self.var[mode]) + 1e-9 * np.abs(self.mean[mode]) + 1e-9)
+        off, rounding = values - self.mean[mode], CONSTANT * (np.abs(self.mean[mode]) + 1.0)
+        relative = np.where(np.abs(off) <= rounding, 0.0, off / (np.sqrt(self.var[mode]) + rounding))
         return np.where(ready, relative, np.nan)
 
     def _modes(self, settings: Floats) -> Ints:
