@@ -9,7 +9,10 @@ a dishwasher's second heating is always longer than its first and a fridge rests
 
 The residuals r are smoothed at several spans, e <- e + a (r - e), and compared with how far they wander
 when nothing is wrong, z = e / sqrt(white s^2 + tau^2): s^2 is the scatter of single phases (robust), tau^2
-what the smoothed residual wanders beyond that (random effects), both shrunk towards a prior.  Since a
+what the smoothed residual wanders beyond that (random effects), both shrunk towards a prior.  What phases of
+the last days were like is no measure of those of today, or a fault of some days would be its own: examples and
+scatter come from phases that are out of *probation*, the first few judged by each other.  One odd phase may move
+e only so far, nor may one odd evening; what has lasted for days may move it further, in proportion.  Since a
 device with many phases a day meets a high z by chance more often, z is in the end measured against the
 greatest z of that device's past days.
 """
@@ -41,7 +44,7 @@ LOOK, LOOK_AGAIN = 300, 10000  # rounds of samples
 RESOLVED = 3.0  # samples: cycles whose median phase is shorter are not resolved by the readings
 ERRATIC = 0.65  # scatter of log lengths about their prediction above which there is no rhythm to judge by
 SPANS = np.array([4.0, 16.0, 48.0])
-BOUNDS = np.array([2.5, 2.5, 12.0])  # of the scatter: what one phase may add at each span
+BOUNDS = np.array([2.5, 2.5, 12.0])  # of the scatter: what one phase may count at each span, and more each day it lasts
 ALPHA = 2.0 / (SPANS + 1.0)
 WHITE = ALPHA / (2.0 - ALPHA)
 NO_RHYTHM = -5.0
@@ -49,6 +52,8 @@ NEIGHBOURS = 5
 KEPT = 96  # phases remembered of a device and channel
 PROBATION_S, PROBATION = 4 * 86400.0, 24  # a phase serves as an example when it is so old, or so many came since
 LEAST = 6  # phases before the next one can be predicted
+LEAST_TRIED = 3  # phases out of probation from whose prediction scatter is known
+NOTHING = 1e-3  # the greatest z of a day on which nothing was longer than usual
 DAY_S = 86400.0
 
 
@@ -148,10 +153,10 @@ class PhaseHistory:
         "ended",
         "n",
         "errors",
-        "n_errors",
         "smooth",
         "wander",
         "judged",
+        "beyond_since",
         "rhythm",
         "z",
         "day",
@@ -163,11 +168,11 @@ class PhaseHistory:
         self.phases = np.full((0, KEPT, 3), np.nan, np.float32)  # log length, log rest, log level
         self.ended = np.zeros((0, KEPT))
         self.n = np.zeros(0, np.int64)
-        self.errors = np.full((0, KEPT), np.nan, np.float32)
-        self.n_errors = np.zeros(0, np.int64)
+        self.errors = np.full((0, KEPT), np.nan, np.float32)  # of the predictions of those phases' log lengths
         self.smooth = np.zeros((0, len(SPANS)))
         self.wander = np.zeros((0, len(SPANS)))
         self.judged = np.zeros(0)
+        self.beyond_since = np.zeros(0)  # when phases began to be longer than one alone may count, 0: they are not
         self.rhythm = np.zeros(0, np.bool_)
         self.z = np.zeros(0)
         self.day = np.zeros(0)
@@ -195,10 +200,10 @@ class PhaseHistory:
             self.ended,
             self.n,
             self.errors,
-            self.n_errors,
             self.smooth,
             self.wander,
             self.judged,
+            self.beyond_since,
             self.rhythm,
             self.z,
             self.day,
@@ -329,18 +334,27 @@ def _turn_day(  # noqa: PLR0917 - the history's arrays
 
 
 @compiled
+def _on_probation(slot: int, k: int, at: float, ended: Floats2, n: Ints1) -> bool:
+    """Whether the phase at place ``k`` is too recent for those of now to be judged by it."""
+    since = (n[slot] - 1 - k) % KEPT  # phases
+    return bool(since < PROBATION and at - ended[slot, k] < PROBATION_S)
+
+
+@compiled
 def _predicted(  # noqa: PLR0917 - the history's arrays
-    slot: int, rest: float, level: float, at: float, phases: Singles3, ended: Floats2, n: Ints1
+    slot: int, rest: float, level: float, at: float, left_out: int, phases: Singles3, ended: Floats2, n: Ints1
 ) -> float:
-    """Log length of a phase after this log rest and at this log level: the median of the past phases most alike."""
+    """Log length of a phase after this log rest and at this log level: the median of the past phases most alike, the
+    one at place ``left_out`` excepted."""
     have = min(n[slot], KEPT)
     distance, fresh = np.empty(have), np.empty(have, np.bool_)
     tried = 0
     for k in range(have):
         distance[k] = abs(phases[slot, k, 1] - rest) + abs(phases[slot, k, 2] - level)
-        since = (n[slot] - 1 - k) % KEPT  # phases
-        fresh[k] = since < PROBATION and at - ended[slot, k] < PROBATION_S
+        fresh[k] = _on_probation(slot, k, at, ended, n)
         tried += not fresh[k]
+    if left_out >= 0:
+        distance[left_out] = np.inf
     nearest = np.empty(NEIGHBOURS)
     for j in range(NEIGHBOURS):
         best, least = 0, np.inf
@@ -353,23 +367,49 @@ def _predicted(  # noqa: PLR0917 - the history's arrays
 
 
 @compiled
+def _scatter(slot: int, at: float, errors: Singles2, ended: Floats2, n: Ints1) -> tuple[float, int]:
+    """How far predictions are usually off (robust standard deviation), and of how many that is known: of those out of
+    probation, if there are some, or a fault of some days would be its own measure."""
+    sizes, tried = np.empty(KEPT), np.empty(KEPT)
+    known = old = 0
+    for k in range(min(n[slot], KEPT)):
+        if not np.isfinite(errors[slot, k]):
+            continue
+        sizes[known] = abs(errors[slot, k])
+        known += 1
+        if not _on_probation(slot, k, at, ended, n):
+            tried[old] = sizes[known - 1]
+            old += 1
+    if old >= LEAST_TRIED:
+        return 1.4826 * float(np.median(tried[:old])), old
+    return (1.4826 * float(np.median(sizes[:known])), known) if known else (0.0, 0)
+
+
+@compiled
 def _compared(  # noqa: PLR0917 - the history's arrays
     slot: int,
     error: float,
     length: float,
+    at: float,
     scatter: float,
-    n_errors: Ints1,
+    past: int,
     smooth: Floats2,
     wander: Floats2,
     judged: Floats1,
+    beyond_since: Floats1,
 ) -> tuple[float, bool]:
-    """The greatest z over the spans after a phase whose log length was ``error`` off, and whether it is learnt from."""
-    past = min(n_errors[slot], KEPT)
+    """The greatest z over the spans after a phase that ended ``at`` and whose log length was ``error`` off, and whether
+    it is learnt from.  The usual ``scatter`` of errors is known of ``past`` phases."""
     s2 = (4 * 0.08**2 + past * scatter**2) / (4 + past) + 0.02**2 + (0.3 / length) ** 2
     judged[slot] += 1.0
+    if error < BOUNDS[0] * np.sqrt(s2):
+        beyond_since[slot] = 0.0
+    elif beyond_since[slot] == 0.0:
+        beyond_since[slot] = at
+    lasting = 1.0 + (at - beyond_since[slot]) / DAY_S if beyond_since[slot] else 1.0
     z = -np.inf
     for k in range(len(SPANS)):
-        bound = np.sqrt(s2) * BOUNDS[k]  # one odd phase must not move a short average far; a long one may take more
+        bound = lasting * BOUNDS[k] * np.sqrt(s2)
         r = min(max(error, -bound), bound)
         r = 0.5 * r if r < 0 else r  # wear lengthens phases more often than it shortens them [K]
         smooth[slot, k] += ALPHA[k] * (r - smooth[slot, k])
@@ -377,7 +417,7 @@ def _compared(  # noqa: PLR0917 - the history's arrays
         beyond = max(wander[slot, k] - WHITE[k] * s2, 0.0)
         tau2 = (10.0 * 0.04**2 + blocks * beyond) / (10.0 + blocks)
         z = max(z, smooth[slot, k] / np.sqrt(WHITE[k] * s2 + tau2))
-    learn = z < 2.0 or judged[slot] < 20
+    learn = z < 2.0 or judged[slot] < LEAST
     if learn:
         rate = max(1.0 / judged[slot], 1.0 / 300.0)
         for k in range(len(SPANS)):
@@ -394,10 +434,10 @@ def _take_phases(  # noqa: PLR0917 - the history's arrays
     ended: Floats2,
     n: Ints1,
     errors: Singles2,
-    n_errors: Ints1,
     smooth: Floats2,
     wander: Floats2,
     judged: Floats1,
+    beyond_since: Floats1,
     rhythm: Bools1,
     z: Floats1,
     day: Floats1,
@@ -405,28 +445,29 @@ def _take_phases(  # noqa: PLR0917 - the history's arrays
     tops: Floats2,
 ) -> None:
     """See :meth:`PhaseHistory.observe`."""
-    lengths, sizes = np.empty(KEPT), np.empty(KEPT)
+    lengths = np.empty(KEPT)
     for i in range(len(slots)):
         slot = slots[i]
         y, rest, level = np.log(latest[i, 0]), np.log(latest[i, 1] + 1.0), np.log(latest[i, 2] + 1.0)
         _turn_day(slot, np.floor(at[i] / DAY_S), n, day, top, tops)
-        learn = True
+        learn, error = True, np.nan
+        if n[slot] == LEAST:  # how well the first are predicted by each other
+            for k in range(LEAST):
+                alike = _predicted(slot, phases[slot, k, 1], phases[slot, k, 2], at[i], k, phases, ended, n)
+                errors[slot, k] = phases[slot, k, 0] - alike
         if n[slot] >= LEAST:
-            error = y - _predicted(slot, rest, level, at[i], phases, ended, n)
-            have, past = min(n[slot], KEPT), min(n_errors[slot], KEPT)
-            for k in range(past):
-                sizes[k] = abs(errors[slot, k])
-            scatter = 1.4826 * np.median(sizes[:past]) if past else 0.0
-            z[slot], learn = _compared(slot, error, latest[i, 0], scatter, n_errors, smooth, wander, judged)
-            top[slot] = max(top[slot], z[slot])
-            if learn:
-                errors[slot, n_errors[slot] % KEPT] = error
-                n_errors[slot] += 1
+            error = y - _predicted(slot, rest, level, at[i], -1, phases, ended, n)
+            scatter, past = _scatter(slot, at[i], errors, ended, n)
+            z[slot], learn = _compared(
+                slot, error, latest[i, 0], at[i], scatter, past, smooth, wander, judged, beyond_since
+            )
+            top[slot] = max(top[slot], z[slot], NOTHING)
+            have = min(n[slot], KEPT)
             for k in range(have):
                 lengths[k] = phases[slot, k, 0]
             rhythm[slot] = np.median(lengths[:have]) >= np.log(RESOLVED) - 1e-3 and scatter <= ERRATIC
         if learn:
             place = n[slot] % KEPT
             phases[slot, place, 0], phases[slot, place, 1], phases[slot, place, 2] = y, rest, level
-            ended[slot, place] = at[i]
+            errors[slot, place], ended[slot, place] = error, at[i]
             n[slot] += 1

@@ -158,7 +158,7 @@ class Family:
         if self.cutter.worth_while():
             self._cycles(rows, at, raw, raw_seen, statistics)
         if len(self.channels) == 1:
-            statistics[:, 2] = self.book.observe(rows, raw[:, 0], raw_seen[:, 0])
+            statistics[:, 2] = self.book.observe(rows, x[:, 0], seen[:, 0])
         else:
             statistics[:, 0] = surprise
         return self._weigh(rows, at, statistics, young)
@@ -174,9 +174,8 @@ class Family:
         """What was normal for the cohort and its devices says nothing any more."""
         self.bank.cohort_weight[cohort] = 0.0
         for row in np.flatnonzero(self.cohort[: len(self.names)] == cohort):
-            self.bank.forget(int(row))
-            self.evidence.forget(int(row))
-            self.suspicions.forget(int(row))
+            for part in (self.bank, self.book, self.evidence, self.suspicions):
+                part.forget(int(row))
             self.away_since[row] = np.inf
 
     def _start_afresh(self) -> None:

@@ -4,8 +4,8 @@ Modes are found, not declared: settings that fall on at most ``MOST`` distinct p
 a tenth of their spread, are modes; settings that vary without such points (noise around one operating
 point, or a continuous control) leave one mode.  For each mode and channel the family keeps mean and
 variance (Welford), learnt from all devices; a reading becomes (x - mean of mode) / sd of mode, so that a
-change of mode is no symptom.  With a single mode readings pass unchanged; when a second one is found, or so many that they
-are none, ``units`` goes up: what was learnt of readings before says nothing of those that come.
+change of mode is no symptom.  With a single mode readings pass unchanged; when a second one is found, or so
+many that they are none, ``units`` goes up: what was learnt of readings before says nothing of those that come.
 """
 
 from __future__ import annotations

@@ -85,6 +85,36 @@ def test_settings_that_only_waver_are_one_mode():
     assert modes.continuous
 
 
+def test_what_is_constant_within_each_mode_neither_wavers_nor_slows_the_family_down():
+    rng = np.random.default_rng(4)
+    engine, names = Engine(), [f"d{i}" for i in range(10)]
+    for k in range(200):
+        here = names[: 1 + k // 10]
+        mode = rng.integers(0, 3, len(here))
+        constant = np.array([518.67, 445.0, 491.19])[mode]
+        moving = np.array([100.0, 500.0, 900.0])[mode] + rng.normal(size=len(here))
+        values = np.stack([np.array([0.0, 20.0, 42.0])[mode], constant, moving], axis=1)
+        at = np.full(len(here), 1.7e9 + 3600.0 * k)
+        engine.observe(RecordBlock(here, at, ("op.load", "inlet", "outlet"), values))
+    family = engine.families[0]
+    assert family.bank.inflation < 2.0
+    assert not family.bank.smooth[:, :, family.channels.index("inlet")].any()
+
+
+def test_a_second_mode_that_comes_late_is_no_symptom_and_baselines_start_afresh():
+    rng = np.random.default_rng(6)
+    engine, names, tickets = Engine(), [f"d{i}" for i in range(10)], []
+    for k in range(300):
+        mode = rng.integers(0, 2 if k >= 150 else 1, 10)
+        values = np.stack([42.0 * mode, np.array([100.0, 500.0])[mode] + rng.normal(size=10)], axis=1)
+        block = RecordBlock(names, np.full(10, 1.7e9 + 3600.0 * k), ("op.load", "power"), values)
+        tickets += engine.observe(block).raised()
+    family = engine.families[0]
+    assert family.modes.units == 1
+    assert not tickets
+    assert np.abs(family.bank.mean).max() < 3.0, "in standard deviations of the mode, where it was in watts before"
+
+
 def test_phases_are_cut_with_their_length_and_rest():
     cutter = PhaseCutter(1)
     cutter.grow(1)
@@ -95,6 +125,20 @@ def test_phases_are_cut_with_their_length_and_rest():
             found.append(tuple(cut[1][0, 0]))
     assert [f[0] for f in found] == [7.0] * 6
     assert [f[1] for f in found[1:]] == [20.0] * 5
+
+
+@pytest.mark.parametrize(("growth", "called"), [(1.0, False), (1.4, True)])
+def test_a_few_cycles_a_day_that_grow_are_no_yardstick_of_their_own(growth, called):
+    rng = np.random.default_rng(8)
+    engine, raised = Engine(), []
+    for phase in range(24):  # two a day
+        on = rng.normal(30, 0.6) * (growth if phase >= 16 else 1.0)
+        trace = [0.0] * round(720 - on) + [2000.0] * round(on)
+        begins = 1.7e9 + 43200.0 * phase
+        for k, power in enumerate(trace):
+            block = RecordBlock(["heater"], np.array([begins + 60.0 * k]), ("w",), np.array([[power]]))
+            raised += [phase for _ in engine.observe(block).raised() if phase >= 12]  # it knows the device by then
+    assert bool(raised) is called
 
 
 @pytest.mark.parametrize(("growth", "called"), [(1.0, False), (1.4, True)])
