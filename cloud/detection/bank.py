@@ -99,15 +99,19 @@ class ChannelBank:
         """The device is as it was: its smoothed readings start again at normal."""
         self.smooth[:, row] = 0.0
 
-    def observe(self, rows: Ints, values: Floats, seen: Bools, cohort: Ints) -> tuple[Floats, Bools]:
+    def observe(
+        self, rows: Ints, values: Floats, seen: Bools, cohort: Ints, least_sd: float = 0.0
+    ) -> tuple[Floats, Bools]:
         """One sample of each of the devices ``rows`` (distinct): ``surprise`` of each, and which are *young*.
-        ``values`` (n, C) are finite where ``seen``; ``cohort`` is by row the line of the cohort arrays."""
+        ``values`` (n, C) are finite where ``seen``; ``cohort`` is by row the line of the cohort arrays.  A device's
+        standard deviation is taken to be at least ``least_sd``, in the readings' unit."""
         self.calls += 1
         surprise, young, pooled = _observe(
             rows,
             values,
             seen,
             cohort,
+            least_sd,
             self.has_priors,
             self.gate,
             self.young_samples * max(0.75, min(self.inflation, 8.0)),
@@ -251,6 +255,7 @@ def _observe(  # noqa: PLR0912, PLR0915, PLR0917 - all of a sample in one pass o
     values: Floats2,
     seen: Bools2,
     cohort: Ints1,
+    least_sd: float,
     has_priors: bool,
     gate: float,
     young_below: float,
@@ -292,7 +297,7 @@ def _observe(  # noqa: PLR0912, PLR0915, PLR0917 - all of a sample in one pass o
                 scale2 = (have * scale2 + var_pull * cohort_var[line, c]) / (have + var_pull + 1e-12)
                 have += pull
             if have >= 3.0:
-                off = (values[i, c] - centre) / (np.sqrt(scale2) + 1e-9 * abs(centre) + 1e-9)
+                off = (values[i, c] - centre) / (max(np.sqrt(scale2), least_sd) + 1e-9 * abs(centre) + 1e-9)
                 z[c] = min(max(off, -FAR), FAR)
         own = calm[row] / (calm[row] + 20.0)
         pooled = 20.0 / (calm[row] + 20.0)

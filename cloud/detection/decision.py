@@ -5,12 +5,16 @@ above  p* = cost / (saved + cost)  (Elkan 2001): ``cloud.registry.costs``, by fa
 are made under a day's capacity is the desk's to say, whose queue holds reported faults too.
 
 Beside costs a budget of false calls may be set, a device-month.  It is held online, without looking
-ahead: devices earn allowance as they are watched, each ticket spends its expected falsehood 1 - p, and
-when the outcome is known the expectation is replaced by what it was.  Where a fault shows on a device within
-``RECONSIDERED_S`` of a visit that found none, the visit was wrong and not the call: it is given back.  A ticket
-that the allowance does not cover is not raised, and none may spend more than ``SHARE`` of it: while little is
-left only the surest calls are made, and the account settles where the calls of a probability above some p* use up
-what is earned.
+ahead: devices earn allowance as they are watched, each ticket is charged, and when the outcome is known the
+charge is replaced by what it was.  Where a fault shows on a device within ``RECONSIDERED_S`` of a visit that
+found none, the visit was wrong and not the call: it is given back.
+
+A ticket's expected falsehood is 1 - p by what was stated.  None may exceed ``SHARE`` of what is left: while
+little is left only the surest calls are made, and the account settles where the calls of a probability above some
+p* use up what is earned.  Who states may be mistaken, and then in many calls at once, days before the first visit
+tells; so a ticket is charged what calls of the same *source* have shown to be false, if that is more (Beta-binomial
+posterior mean), and is not raised when what is left does not cover it, nor when more calls of its source are
+without an outcome than its right ones of late: a source that is new calls a few, and more when those were right.
 """
 
 from __future__ import annotations
@@ -21,7 +25,18 @@ from dataclasses import dataclass, field
 
 MONTH_S = 30 * 86400.0
 RECONSIDERED_S = 30 * 86400.0  # [K]
+AWAITED_S = 30 * 86400.0  # an outcome that has not come by then will not, and what was charged stays charged [K]
 SHARE = 0.1  # of what is left, which one ticket may spend at most [K]
+UNPROVEN = (1.0, 2.0)  # false and right calls that a source begins with [K]
+FORGOTTEN = 0.98  # of what a source has shown, at each further outcome [K]
+
+
+@dataclass(slots=True)
+class Ticket:
+    """What was charged for a ticket, and whose it was."""
+
+    charged: float
+    source: str
 
 
 @dataclass
@@ -32,21 +47,31 @@ class FalseCallBudget:
     earned: float = 1.0  # the first call is everybody's
     spent: float = 0.0
     refused: int = 0
-    open: dict[tuple[str, float], float] = field(default_factory=dict)
+    open: dict[tuple[str, float], Ticket] = field(default_factory=dict)
+    shown: dict[str, tuple[float, float]] = field(default_factory=dict)  # false and right calls of each source
     refuted: dict[str, float] = field(default_factory=dict)  # when the ticket was raised that came to nothing
 
     def watched(self, device_seconds: float) -> None:
         """Devices were watched, for so long in all."""
         self.earned += self.rate * device_seconds / MONTH_S
 
-    def take(self, device: str, at: float, probability: float) -> bool:
-        """Whether a ticket may be raised; if so, its expected falsehood is spent."""
-        falsehood = 1.0 - probability
-        if falsehood > SHARE * (self.earned - self.spent):
+    def falsehood(self, source: str) -> float:
+        """Share of the calls of a source that are false, by what it has shown."""
+        false, right = self.shown.get(source, UNPROVEN)
+        return false / (false + right)
+
+    def take(self, device: str, at: float, probability: float, source: str) -> bool:
+        """Whether a ticket may be raised that a ``source`` asks for with this probability; if so, it is charged."""
+        while self.open and at - next(iter(self.open))[1] > AWAITED_S:
+            del self.open[next(iter(self.open))]
+        falsehood, left = 1.0 - probability, self.earned - self.spent
+        charge = max(falsehood, self.falsehood(source))
+        unknown = sum(ticket.source == source for ticket in self.open.values())
+        if falsehood > SHARE * left or charge > left or unknown > self.shown.get(source, UNPROVEN)[1]:
             self.refused += 1
             return False
-        self.spent += falsehood
-        self.open[device, at] = falsehood
+        self.spent += charge
+        self.open[device, at] = Ticket(charge, source)
         return True
 
     def known(self, device: str, at: float, right: bool) -> None:
@@ -59,7 +84,10 @@ class FalseCallBudget:
             if not mine:
                 return
             key = max(mine)
-        self.spent += (0.0 if right else 1.0) - self.open.pop(key)
+        ticket = self.open.pop(key)
+        self.spent += (0.0 if right else 1.0) - ticket.charged
+        before = self.shown.get(ticket.source, UNPROVEN)
+        self.shown[ticket.source] = (FORGOTTEN * before[0] + (not right), FORGOTTEN * before[1] + right)
         if not right:
             self.refuted[device] = key[1]
 

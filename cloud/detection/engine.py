@@ -33,7 +33,7 @@ from cloud.detection import checkpoint
 from cloud.detection.columns import looked_up
 from cloud.detection.compiled import Floats1, Ints1, compiled
 from cloud.detection.decision import FalseCallBudget, checked_at_random
-from cloud.detection.family import Family
+from cloud.detection.family import UNAIDED, Family
 from cloud.detection.judgement import Judgement, Judgements, no_judgements
 from cloud.detection.layout import Layout, layout_of, positive, readings, taken
 from cloud.detection.reasons import fitness_of, judgement_of, judgements_of, problems_of
@@ -258,9 +258,12 @@ class Engine:
         """Whether a ticket may be raised for the device now; if so, it is."""
         if not family.visits.may_be_called(row, at):
             return False
-        if self.budget and not self.budget.take(family.names[row], at, score):
+        source = family.speaks(row, score)
+        if self.budget and not self.budget.take(
+            family.names[row], at, score, f"{self.families.index(family)}/{source}"
+        ):
             return False
-        family.visits.ticketed(row, at, bool(family.unaided[row] >= score))
+        family.visits.ticketed(row, at, source == UNAIDED)
         return True
 
     # -- outcomes ------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ RECALL_EVERY_S = 3600.0
 WEIGH_EVERY_S = 3600.0
 WEIGH_CALM_EVERY_S = 6 * 3600.0
 KNOWN_SAMPLES = 10.0  # effectively independent, before a device's portrait is like it
+UNAIDED = "unaided"  # of the sources: those that need no supervision
 CYCLE_SLOTS = 2  # at most so many channels of a device are followed by cycles
 
 
@@ -143,16 +144,14 @@ class Family:
         x, seen = raw, raw_seen
         if self.modes.settings and not self.modes.continuous:
             units = self.modes.units
-            x = self.modes.standardise(settings, np.where(raw_seen, raw, np.nan))
+            x, seen = self.modes.standardise(settings, raw, raw_seen)
             if self.modes.units != units:
                 self._start_afresh()
-            seen = np.isfinite(x)
-            x = np.where(seen, x, 0.0)
         self.samples += len(rows)
         if self.samples >= self.cohorts_at and len(self.names) > 2:
             self.bank.learn_cohorts(self.cohort[: len(self.names)], len(self.cohorts))
             self.cohorts_at = max(self.samples * 1.1, self.cohorts_at + 50)
-        surprise, young = self.bank.observe(rows, x, seen, self.cohort)
+        surprise, young = self.bank.observe(rows, x, seen, self.cohort, self.modes.least_sd)
         statistics = np.empty((len(rows), len(SOURCES)))
         statistics.fill(QUIET)
         if self.cutter.worth_while():
@@ -351,6 +350,14 @@ class Family:
     def _taught(self) -> Floats:
         """What the taught models say of every row: the supervised one where it has shown itself, else conjunctions."""
         return self.seen_fault if self.supervised.trusted() else self.known
+
+    def speaks(self, row: int, score: float) -> str:
+        """Who says of the device what its ``score`` says."""
+        if self.unaided[row] >= score:
+            return UNAIDED
+        if self._taught()[row] >= score:
+            return "supervised" if self.supervised.trusted() else "conjunctions"
+        return "standing"
 
     def _portraits(self, rows: Ints, at: Floats, surprise: Floats) -> tuple[Floats, Bools]:
         return self.portraits.of(self.bank, rows, self.cohort[rows], at, surprise, self.codes)

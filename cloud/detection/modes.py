@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from cloud.detection.records import Floats, Ints
+from cloud.detection.compiled import Bools2, Floats1, Floats2, Given2, Ints1, compiled
+from cloud.detection.records import Bools, Floats, Ints
 
 MOST = 16
 RESOLUTION = 0.1
 NEEDED = 5.0  # samples in a mode before its own statistics count
+LEAST_SD = 0.1  # of a device, in those of its mode: the mode's own mean is not known better [K]
 CONSTANT = 1e-9  # of a mean: differences up to this are rounding
 
 
@@ -30,44 +32,41 @@ class OperatingModes:
         self.high = np.full(settings, -np.inf)
         self.continuous = False
         self.units = 0
+        self.least_sd = 0.0  # of a device's readings as they are returned
         self.count = np.zeros((0, width))
         self.mean = np.zeros((0, width))
         self.var = np.zeros((0, width))
 
-    def standardise(self, settings: Floats, values: Floats) -> Floats:
-        """Readings relative to their mode.  ``settings`` (n, M) and ``values`` (n, C), NaN = no reading."""
+    def standardise(self, settings: Floats, values: Floats, seen: Bools) -> tuple[Floats, Bools]:
+        """Readings relative to their mode, and which there are.  ``settings`` (n, M), NaN = not known; ``values``
+        (n, C) count where ``seen``."""
         if not self.settings or self.continuous:
-            return values
+            return values, seen
         as_they_are = len(self.points) < 2
         mode = self._modes(settings)
         if mode.max(initial=0) >= len(self.points):
             mode = self._modes(settings)  # points were merged on the way
         self.units += as_they_are != (self.continuous or len(self.points) < 2)
-        if self.continuous or len(self.points) < 2:
-            self._learn(mode, values)
-            return values
-        self._learn(mode, values)
-        ready = self.count[mode] >= NEEDED
-        off, rounding = values - self.mean[mode], CONSTANT * (np.abs(self.mean[mode]) + 1.0)
-        relative = np.where(np.abs(off) <= rounding, 0.0, off / (np.sqrt(self.var[mode]) + rounding))
-        return np.where(ready, relative, np.nan)
+        self.least_sd = 0.0 if self.continuous or len(self.points) < 2 else LEAST_SD
+        _learn(mode, values, seen, self.count, self.mean, self.var)
+        if not self.least_sd:
+            return values, seen
+        return _relative(mode, values, seen, self.count, self.mean, self.var)
 
     def _modes(self, settings: Floats) -> Ints:
         known = np.where(np.isfinite(settings), settings, 0.0)
-        self.low = np.minimum(self.low, known.min(axis=0))
-        self.high = np.maximum(self.high, known.max(axis=0))
+        found = _nearest(known, self.points, self.low, self.high, RESOLUTION)
         radius = RESOLUTION * (self.high - self.low) + 1e-12
-        found = np.zeros(len(known), np.int64)
-        for i, point in enumerate(known):
-            gaps = (np.abs(self.points - point) / radius).max(axis=1, initial=0.0) if len(self.points) else None
-            if gaps is not None and gaps.min() <= 1.0:
+        for i in np.flatnonzero(found < 0).tolist():
+            gaps = (np.abs(self.points - known[i]) / radius).max(axis=1, initial=0.0)
+            if len(gaps) and gaps.min() <= 1.0:
                 found[i] = int(gaps.argmin())
             elif len(self.points) < MOST or self._merge(radius):
                 found[i] = len(self.points)
-                self._add(point)
+                self._add(known[i])
             else:
                 self.continuous = True
-                return found
+                return np.zeros(len(known), np.int64)
         return found
 
     def _merge(self, radius: Floats) -> bool:
@@ -89,18 +88,54 @@ class OperatingModes:
         for name in ("count", "mean", "var"):
             setattr(self, name, np.concatenate([getattr(self, name), np.zeros((1, self.width))]))
 
-    def _learn(self, mode: Ints, values: Floats) -> None:
-        for m in np.unique(mode):
-            x = values[mode == m]
-            ok = np.isfinite(x)
-            n = ok.sum(axis=0)
-            have = self.count[m]
-            total = have + n
-            x = np.where(ok, x, 0.0)
-            batch = x.sum(axis=0) / np.maximum(n, 1)
-            off = batch - self.mean[m]
-            inner = (np.where(ok, x - batch, 0.0) ** 2).sum(axis=0)
-            safe = np.maximum(total, 1)
-            self.var[m] = (self.var[m] * have + inner + off**2 * have * n / safe) / safe
-            self.mean[m] = self.mean[m] + off * n / safe
-            self.count[m] = total
+
+@compiled
+def _nearest(known: Floats2, points: Floats2, low: Floats1, high: Floats1, resolution: float) -> Ints:
+    """The point that each of the ``known`` settings (n, M) falls on, -1 if on none; their range is followed."""
+    found = np.full(len(known), -1)
+    for i in range(len(known)):
+        for m in range(len(low)):
+            low[m], high[m] = min(low[m], known[i, m]), max(high[m], known[i, m])
+    for i in range(len(known)):
+        least = 1.0
+        for k in range(len(points)):
+            gap = 0.0
+            for m in range(len(low)):
+                gap = max(gap, abs(points[k, m] - known[i, m]) / (resolution * (high[m] - low[m]) + 1e-12))
+            if gap < least or (gap == 1.0 and found[i] < 0):
+                found[i], least = k, gap
+    return found
+
+
+@compiled
+def _learn(  # noqa: PLR0917 - the modes' arrays
+    mode: Ints1, values: Given2, seen: Bools2, count: Floats2, mean: Floats2, var: Floats2
+) -> None:
+    """Take the readings into mean and variance of their modes (Welford 1962)."""
+    for i in range(len(mode)):
+        m = mode[i]
+        for c in range(values.shape[1]):
+            if seen[i, c]:
+                n = count[m, c] + 1.0
+                step = values[i, c] - mean[m, c]
+                mean[m, c] += step / n
+                var[m, c] += (step * (values[i, c] - mean[m, c]) - var[m, c]) / n
+                count[m, c] = n
+
+
+@compiled
+def _relative(  # noqa: PLR0917 - the modes' arrays
+    mode: Ints1, values: Given2, seen: Bools2, count: Floats2, mean: Floats2, var: Floats2
+) -> tuple[Floats, Bools]:
+    """Readings in standard deviations from the mean of their mode, and which are known well enough to say so."""
+    relative, ready = np.zeros(values.shape), np.zeros(values.shape, np.bool_)
+    for i in range(len(mode)):
+        m = mode[i]
+        for c in range(values.shape[1]):
+            if not (seen[i, c] and count[m, c] >= NEEDED):
+                continue
+            ready[i, c] = True
+            off, rounding = values[i, c] - mean[m, c], CONSTANT * (abs(mean[m, c]) + 1.0)
+            if abs(off) > rounding:
+                relative[i, c] = off / (np.sqrt(max(var[m, c], 0.0)) + rounding)
+    return relative, ready

@@ -35,6 +35,7 @@ from cloud.detection.settings import EngineSettings
 from cloud.registry.costs import Costs
 
 ROW = np.zeros(1, np.int64)
+ONE = np.ones((1, 1), bool)
 
 
 def test_bank_sees_a_broken_relation_that_no_channel_shows_alone():
@@ -70,7 +71,9 @@ def test_modes_are_found_and_a_change_of_mode_is_no_symptom():
     for _ in range(400):
         m = rng.integers(0, 3)
         setting = np.array([[(0.0, 20.0, 42.0)[m] + 0.001 * rng.normal(), (0.0, 0.7, 0.84)[m]]])
-        out.append(modes.standardise(setting, np.array([[(100.0, 500.0, 900.0)[m] + rng.normal()]]))[0, 0])
+        reading = np.array([[(100.0, 500.0, 900.0)[m] + rng.normal()]])
+        relative, known = modes.standardise(setting, reading, ONE)
+        out.append(relative[0, 0] if known[0, 0] else np.nan)
     assert not modes.continuous
     late = np.array(out[100:])
     assert np.nanstd(late) < 1.5
@@ -81,7 +84,7 @@ def test_settings_that_only_waver_are_one_mode():
     rng = np.random.default_rng(3)
     modes = OperatingModes(2, 1)
     for _ in range(200):
-        modes.standardise(rng.normal(size=(1, 2)), np.ones((1, 1)))
+        modes.standardise(rng.normal(size=(1, 2)), np.ones((1, 1)), ONE)
     assert modes.continuous
 
 
@@ -120,7 +123,7 @@ def test_phases_are_cut_with_their_length_and_rest():
     cutter.grow(1)
     trace, found = ([0.0] * 20 + [100.0] * 7) * 6 + [0.0] * 5, []
     for x in trace:
-        cut = cutter.observe(ROW, np.array([[x]]), np.ones((1, 1), bool))
+        cut = cutter.observe(ROW, np.array([[x]]), ONE)
         if cut and cut[0][0, 0]:
             found.append(tuple(cut[1][0, 0]))
     assert [f[0] for f in found] == [7.0] * 6
@@ -190,7 +193,7 @@ def test_half_the_readings_missing_is_half_complete():
     watch.grow(1)
     for k in range(4 * 1440):
         if k < 1440 or k % 2:
-            watch.observe(ROW, np.array([1.7e9 + 60.0 * k]), np.array([[float(k)]]), np.ones((1, 1), bool))
+            watch.observe(ROW, np.array([1.7e9 + 60.0 * k]), np.array([[float(k)]]), ONE)
         if k == 1440 + 700:
             early = watch.completeness(ROW)[0]
     assert 0.5 < early < 0.95
@@ -230,16 +233,16 @@ def test_a_ticket_is_due_where_a_call_pays_for_its_model():
 
 def test_budget_is_never_overdrawn_and_learns_what_was_false():
     budget = FalseCallBudget(10.0)
-    assert budget.take("sure", 0.0, 0.95)
-    assert not budget.take("a", 0.0, 0.5), "a call may spend no more than a tenth of what is left"
+    assert budget.take("sure", 0.0, 0.95, "s")
+    assert not budget.take("a", 0.0, 0.5, "s"), "a call may spend no more than a tenth of what is left"
     budget.watched(30 * 86400.0)
     left = budget.earned - budget.spent
-    assert left == pytest.approx(10.95)
+    assert left == pytest.approx(11.0 - 1 / 3), "charged what an unproven source is taken for"
     calls = 0
-    while budget.take(f"d{calls}", 1.0, 0.5):
+    while budget.take(f"d{calls}", 1.0, 0.5, f"s{calls}"):
         calls += 1
     assert budget.earned - budget.spent < 5.0
-    assert budget.take("sure too", 1.0, 0.75), "while little is left only the surer calls are made"
+    assert budget.take("sure too", 1.0, 0.75, "s"), "while little is left only the surer calls are made"
     spent = budget.spent
     budget.known("d0", 1.0, True)
     assert budget.spent == pytest.approx(spent - 0.5)
@@ -248,11 +251,33 @@ def test_budget_is_never_overdrawn_and_learns_what_was_false():
     assert budget.refused == 2
 
 
+def test_a_source_that_is_new_calls_a_few_and_more_when_those_were_right():
+    budget = FalseCallBudget(10.0)
+    budget.watched(365 * 86400.0)
+
+    def calls(at: float) -> int:
+        return sum(budget.take(f"d{at}-{k}", at, 0.99, "model") for k in range(40))
+
+    first = calls(1.0)
+    assert first == 3, "however sure it says it is"
+    for k in range(first):
+        budget.known(f"d1.0-{k}", 1.0, True)
+    more = calls(2.0)
+    assert more > first
+    for k in range(more):
+        budget.known(f"d2.0-{k}", 2.0, False)
+    assert calls(3.0) <= more
+    assert budget.falsehood("model") > 0.4
+    assert budget.take("other", 3.0, 0.99, "another")
+    assert not budget.take("later", 3.0, 0.99, "model")
+    assert budget.take("later", 40 * 86400.0, 0.99, "model"), "visits of which nothing is heard stop nobody for ever"
+
+
 def test_a_fault_that_shows_after_a_visit_found_none_is_given_back():
     for days, back in ((10, 1.0), (90, 0.0)):
         budget = FalseCallBudget(10.0)
         budget.watched(365 * 86400.0)
-        assert budget.take("d", 1.0, 0.9)
+        assert budget.take("d", 1.0, 0.9, "s")
         budget.known("d", 1.0, False)
         spent = budget.spent
         budget.known("d", 1.0 + days * 86400.0, True)
