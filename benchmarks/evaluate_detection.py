@@ -1,10 +1,12 @@
 """Run the detector on the recorded sets and print its figures beside the baselines (``make evaluate``).
 
-    python benchmarks/evaluate_detection.py [--data DIR] [--sets NAME ...] [--fast] [--no-write]
+    python benchmarks/evaluate_detection.py [--data DIR] [--sets NAME ...] [--further DIR] [--fast] [--no-write]
 
 ``--data`` is the folder with the recorded data and its scoring code (default: ``../shared/data`` beside
 the repository).  Sets: azure_pdm home_appliances cmapss_FD001 skab nab tracebase.  ``--fast`` takes every
-third file of SKAB and NAB.  Results go to ``benchmarks/results/detection.json`` with date and machine.
+third file of SKAB and NAB.  ``--further`` is a folder with more data in the form of the recorded data,
+``cmapss/train_*.csv.gz`` and ``home_appliances/*.csv.gz``: all that is there is run too (docs/detection.md, "On what
+it had not seen").  Results go to ``benchmarks/results/detection.json`` with date and machine.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +44,24 @@ BASELINES = {
 }
 
 
-def judged(data: Path, name: str, feedback: bool) -> dict[str, Any]:
-    """One of the sets with a fleet in time order, with or without feedback."""
-    import benchlib
+def benches(data: Path, further: Path | None) -> dict[str, Callable[[], Any]]:
+    """What loads each set that has a fleet in time order, by its name."""
     import loaders
 
-    bench = loaders.ALL[name](root=data)
+    found: dict[str, Callable[[], Any]] = {name: partial(load, root=data) for name, load in loaders.ALL.items()}
+    if further:
+        for path in sorted((further / "cmapss").glob("train_*.csv.gz")):
+            sub = path.name.removeprefix("train_").removesuffix(".csv.gz")
+            found[f"further cmapss_{sub}"] = partial(loaders.cmapss, sub, root=further)
+        if any((further / "home_appliances").glob("*.csv.gz")):
+            found["further home_appliances"] = partial(loaders.home_appliances, root=further)
+    return found
+
+
+def judged(bench: Any, feedback: bool) -> dict[str, Any]:
+    """A set with a fleet in time order, with or without feedback."""
+    import benchlib
+
     adapter = Adapter()
     began = time.process_time()
     times, devices, scores = benchlib.run(bench, adapter, feedback)
@@ -238,6 +253,7 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
     ask.add_argument("--sets", nargs="*", default=SETS, choices=SETS)
+    ask.add_argument("--further", type=Path)
     ask.add_argument("--fast", action="store_true")
     ask.add_argument("--no-write", action="store_true")
     chosen = ask.parse_args()
@@ -247,7 +263,8 @@ def main() -> None:
     target = HERE / "results" / "detection.json"
     held = json.loads(target.read_text()) if target.exists() else {"sets": {}}
     held |= {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": machine()}
-    for name in chosen.sets:
+    fleets = benches(chosen.data, chosen.further)
+    for name in [*chosen.sets, *(name for name in fleets if name.startswith("further"))]:
         if name == "skab":
             result = skab(chosen.data, chosen.fast)
         elif name == "nab":
@@ -255,9 +272,11 @@ def main() -> None:
         elif name == "tracebase":
             result = tracebase(chosen.data)
         else:
-            result = {k: judged(chosen.data, name, k == "feedback") for k in ("feedback", "no_feedback")}
+            result = {k: judged(fleets[name](), k == "feedback") for k in ("feedback", "no_feedback")}
         held["sets"][name] = result
-        print(f"{name:16} {line(name, result)}\n{'':16} known: {BASELINES[name]}", flush=True)
+        print(f"{name:23} {line(name, result)}", flush=True)
+        if name in BASELINES:
+            print(f"{'':23} known: {BASELINES[name]}", flush=True)
     if not chosen.no_write and not chosen.fast:
         target.parent.mkdir(exist_ok=True)
         target.write_text(json.dumps(held, indent=1, default=float) + "\n")

@@ -67,7 +67,9 @@ class Client:
 
     def publish(self, topic: str, payload: bytes) -> None:
         """QoS 1; returns once acknowledged."""
-        self._paho.publish(topic, payload, qos=1).wait_for_publish(PATIENCE)
+        sent = self._paho.publish(topic, payload, qos=1)
+        sent.wait_for_publish(PATIENCE)
+        assert sent.is_published(), f"the broker did not acknowledge within {PATIENCE} s"
 
     def subscribe(self, topic: str) -> bool:
         """QoS 1; whether it was granted."""
