@@ -12,7 +12,8 @@ from cloud.detection.records import Outcome, RecordBlock, Verdict
 
 @dataclass
 class Family:
-    """``fault`` gives the channel that drifts, by how many sigmas, and the code that comes half-way."""
+    """``faults`` give the channel that drifts, by how many sigmas, and the code that comes half-way.  With ``modes``
+    every device is in one of so many at each step: each moves all channels, and a channel ``inlet`` is constant in it."""
 
     channels: tuple[str, ...] = ("flow", "torque", "hiss")
     codes: tuple[str, ...] = ("Q1", "Q2", "Q3")
@@ -23,6 +24,7 @@ class Family:
     steps: int = 2400
     faults: tuple[tuple[int, float, int], ...] = ((0, 1.6, 0), (1, -1.6, 1))
     fault_every: int = 500
+    modes: int = 0
     seed: int = 3
 
     def play(self, feedback: bool) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
@@ -30,7 +32,9 @@ class Family:
         rng = np.random.default_rng(self.seed)
         engine = Engine()
         names = [f"x{i}" for i in range(self.devices)]
-        channels = (*self.channels, *(f"code.{c}" for c in self.codes))
+        duty = ("op.duty", "inlet") if self.modes else ()
+        channels = (*self.channels, *duty, *(f"code.{c}" for c in self.codes))
+        levels = rng.normal(0.0, 50.0, (max(self.modes, 1), len(self.channels))) if self.modes else np.zeros((1, 1))
         failing_at = rng.integers(200, self.fault_every + 200, self.devices)
         which = rng.integers(0, len(self.faults), self.devices)
         tickets, failures = [], []
@@ -49,7 +53,10 @@ class Family:
                     failed.append(d)
                     failing_at[d] = k + int(rng.integers(self.fault_every // 2, self.fault_every * 3 // 2))
                     which[d] = rng.integers(0, len(self.faults))
-            readings = self.offset + self.scale * values
+            mode = rng.integers(0, self.modes, self.devices) if self.modes else np.zeros(self.devices, np.int64)
+            readings = self.offset + self.scale * (values + levels[mode])
+            if self.modes:
+                readings = np.column_stack([readings, 7.0 * mode, 518.67 / (1.0 + mode)])
             at = 1.7e9 + k * self.step_s
             block = RecordBlock(names, np.full(self.devices, at), channels, np.concatenate([readings, codes], axis=1))
             tickets += [(j.device, k) for j in engine.observe(block).raised()]

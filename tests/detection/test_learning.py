@@ -23,8 +23,9 @@ HOUR = 3600.0
             channels=("u", "v", "w", "s", "t"), scale=250.0, offset=-1e4, seed=8, faults=((3, 2.0, 2), (4, -2.0, 1))
         ),
         Family(codes=("alpha", "beta"), step_s=1800.0, seed=11, faults=((2, 1.8, 1),)),
+        Family(modes=4, seed=12),
     ],
-    ids=["hourly", "scaled_and_wider", "half_hourly"],
+    ids=["hourly", "scaled_and_wider", "half_hourly", "four_modes"],
 )
 def test_conjunctions_are_found_from_failures_in_any_family(family):
     with_, failures = family.play(feedback=True)
