@@ -13,7 +13,7 @@ from cloud.detection.records import Outcome, RecordBlock, Verdict
 @dataclass
 class Family:
     """``faults`` give the channel that drifts, by how many sigmas, and the code that comes half-way.  With ``modes``
-    every device is in one of so many at each step: each moves all channels, and a channel ``inlet`` is constant in it."""
+    every device is in one of so many at each step: each moves all channels, and ``inlet`` is constant in each."""
 
     channels: tuple[str, ...] = ("flow", "torque", "hiss")
     codes: tuple[str, ...] = ("Q1", "Q2", "Q3")
