@@ -10,6 +10,10 @@ family's: g_s = (q_s - mean) / sd.  ``surprise`` is the mean of g_s over the sca
 (P_s e_s)_c / sqrt(P_cc) is, but for scale, the residual of channel c against what the device's other
 channels predict by linear regression; it names the channels that are to blame.
 
+A channel that seldom moves (a counter, a flag) has events and no noise: how many of its standard deviations one is
+away says nothing, its rarity does.  With a share r of readings unlike the one before, z is bounded by sqrt(2 log 1/r),
+beyond which a normal variable lies about as rarely; what lasts adds up in e_s all the same.
+
 Baselines are shrunk towards the cohort (empirical Bayes): with within-device variance w and
 between-device variance b, the cohort's mean counts as w / b samples of the device.  What was flagged is
 not learnt: a sample counts as normal while ``surprise`` is below ``gate``, or while the device is young.
@@ -25,6 +29,7 @@ from cloud.detection.records import Bools, Floats, Ints
 
 FLOOR = 0.05
 FAR = 15.0  # standard deviations beyond which a reading counts no more
+SELDOM = 0.1  # share of readings unlike the one before, below which a channel has events and no noise
 FEW = 8  # rows at once
 HARDLY = 0.05  # of the variance of white noise
 MOST_POOLED = 5000.0  # samples that count in the family's mean and variance of q
@@ -99,18 +104,28 @@ class ChannelBank:
         """The device is as it was: its smoothed readings start again at normal."""
         self.smooth[:, row] = 0.0
 
-    def observe(
-        self, rows: Ints, values: Floats, seen: Bools, cohort: Ints, least_sd: float = 0.0
+    def observe(  # noqa: PLR0917 - one array each
+        self,
+        rows: Ints,
+        values: Floats,
+        seen: Bools,
+        cohort: Ints,
+        samples: Floats,
+        moves: Floats,
+        least_sd: float = 0.0,
     ) -> tuple[Floats, Bools]:
         """One sample of each of the devices ``rows`` (distinct): ``surprise`` of each, and which are *young*.
-        ``values`` (n, C) are finite where ``seen``; ``cohort`` is by row the line of the cohort arrays.  A device's
-        standard deviation is taken to be at least ``least_sd``, in the readings' unit."""
+        ``values`` (n, C) are finite where ``seen``; ``cohort`` is by row the line of the cohort arrays;
+        ``samples`` and ``moves`` (devices, C) are how many readings each channel had and how many were unlike the one
+        before.  A device's standard deviation is taken to be at least ``least_sd``, in the readings' unit."""
         self.calls += 1
         surprise, young, pooled = _observe(
             rows,
             values,
             seen,
             cohort,
+            samples,
+            moves,
             least_sd,
             self.has_priors,
             self.gate,
@@ -255,6 +270,8 @@ def _observe(  # noqa: PLR0912, PLR0915, PLR0917 - all of a sample in one pass o
     values: Floats2,
     seen: Bools2,
     cohort: Ints1,
+    samples: Floats2,
+    moves: Floats2,
     least_sd: float,
     has_priors: bool,
     gate: float,
@@ -298,7 +315,9 @@ def _observe(  # noqa: PLR0912, PLR0915, PLR0917 - all of a sample in one pass o
                 have += pull
             if have >= 3.0:
                 off = (values[i, c] - centre) / (max(np.sqrt(scale2), least_sd) + 1e-9 * abs(centre) + 1e-9)
-                z[c] = min(max(off, -FAR), FAR)
+                seldom = (1.0 + moves[row, c]) / (2.0 + samples[row, c])
+                reach = np.sqrt(-2.0 * np.log(seldom)) if seldom < SELDOM else FAR
+                z[c] = min(max(off, -reach), reach)
         own = calm[row] / (calm[row] + 20.0)
         pooled = 20.0 / (calm[row] + 20.0)
         total = 0.0

@@ -151,7 +151,9 @@ class Family:
         if self.samples >= self.cohorts_at and len(self.names) > 2:
             self.bank.learn_cohorts(self.cohort[: len(self.names)], len(self.cohorts))
             self.cohorts_at = max(self.samples * 1.1, self.cohorts_at + 50)
-        surprise, young = self.bank.observe(rows, x, seen, self.cohort, self.modes.least_sd)
+        surprise, young = self.bank.observe(
+            rows, x, seen, self.cohort, self.sensors.samples, self.sensors.moves, self.modes.least_sd
+        )
         statistics = np.empty((len(rows), len(SOURCES)))
         statistics.fill(QUIET)
         if self.cutter.worth_while():

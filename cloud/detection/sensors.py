@@ -37,7 +37,7 @@ class SensorState(StrEnum):
 class SensorWatch:
     """Running checks of every channel of every device of a family."""
 
-    ARRAYS = ("last", "run", "longest", "jump", "usual", "absurd", "missing", "samples")
+    ARRAYS = ("last", "run", "longest", "jump", "usual", "absurd", "missing", "samples", "moves")
     PER_DEVICE = ("at", "period", "came", "opened", "share")
 
     last: Floats
@@ -48,6 +48,7 @@ class SensorWatch:
     absurd: Floats
     missing: Floats
     samples: Floats
+    moves: Floats  # of those samples, that were not like the one before
     at: Floats
     period: Floats
     came: Floats
@@ -86,6 +87,7 @@ class SensorWatch:
             self.absurd,
             self.missing,
             self.samples,
+            self.moves,
         )
 
     def completeness(self, rows: Ints, now: Floats | None = None) -> Floats:
@@ -189,6 +191,7 @@ def _follow_readings(  # noqa: PLR0917 - the watch's arrays
     absurd: Floats2,
     missing: Floats2,
     samples: Floats2,
+    moves: Floats2,
 ) -> None:
     """Repeats, jumps and gaps of each channel."""
     for i in range(len(rows)):
@@ -209,6 +212,7 @@ def _follow_readings(  # noqa: PLR0917 - the watch's arrays
                 if run[row, c] <= max(10.0 * longest[row, c], STUCK):
                     longest[row, c] = max(longest[row, c], run[row, c])
                 run[row, c] = 0.0
+                moves[row, c] += known > 0
             if known > 20:
                 size = min(size, 10.0 * before)
             if known > 0:

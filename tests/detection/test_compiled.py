@@ -50,6 +50,8 @@ def test_the_bank_computes_what_its_docstring_says(rows, devices):
     bank = ChannelBank(3, (1, 4, 16, 64), 1.0, 40, 1000)
     bank.grow(devices)
     here, alpha = np.arange(devices), np.array([2.0 / (s + 1.0) for s in bank.spans])
+    samples, moves = np.full((devices, 3), 98.0), np.tile([98.0, 9.0, 0.0], (devices, 1))
+    reach = np.array([15.0, 15.0, np.sqrt(2.0 * np.log(100.0))])  # the last channel hardly ever moves
     for first in range(0, len(rows) - devices + 1, devices):
         values = np.array(rows[first : first + devices])
         seen = np.isfinite(values)
@@ -57,8 +59,8 @@ def test_the_bank_computes_what_its_docstring_says(rows, devices):
         count, mean, var = bank.count.copy(), bank.mean.copy(), bank.var.copy()
         smooth, precision = bank.smooth.copy(), bank.precision.copy()
         calm, q_mean, q_var, family_q = bank.calm.copy(), bank.q_mean.copy(), bank.q_var.copy(), bank.family_q.copy()
-        surprise, young = bank.observe(here, x, seen, np.zeros(devices, np.int64))
-        z = np.clip((x - mean) / (np.sqrt(var) + 1e-9 * np.abs(mean) + 1e-9), -15.0, 15.0) * (seen & (count >= 3))
+        surprise, young = bank.observe(here, x, seen, np.zeros(devices, np.int64), samples, moves)
+        z = np.clip((x - mean) / (np.sqrt(var) + 1e-9 * np.abs(mean) + 1e-9), -reach, reach) * (seen & (count >= 3))
         smooth += alpha[:, None, None] * (z - smooth)
         assert np.allclose(bank.smooth, smooth, rtol=1e-9, atol=1e-12)
         t = np.einsum("snc,scd,snd->sn", smooth, precision, smooth) / 3

@@ -46,7 +46,7 @@ def test_bank_sees_a_broken_relation_that_no_channel_shows_alone():
     for k in range(600):
         a = rng.normal()
         b = a + 0.1 * rng.normal() if k < 500 else rng.normal()
-        surprise, _ = bank.observe(ROW, np.array([[a, b]]), np.ones((1, 2), bool), ROW)
+        surprise, _ = bank.observe(ROW, np.array([[a, b]]), np.ones((1, 2), bool), ROW, *np.zeros((2, 1, 2)))
         heard.append(surprise[0])
     assert np.mean(heard[560:]) > np.mean(heard[400:500]) + 2.0
     assert np.abs(bank.residuals(0, 0)).max() > 2
@@ -86,6 +86,20 @@ def test_settings_that_only_waver_are_one_mode():
     for _ in range(200):
         modes.standardise(rng.normal(size=(1, 2)), np.ones((1, 1)), ONE)
     assert modes.continuous
+
+
+@pytest.mark.parametrize(("share", "lasts"), [(0.0005, False), (0.01, False), (0.0, True)])
+def test_what_a_counter_does_seldom_calls_nobody_and_what_lasts_does(share, lasts):
+    rng = np.random.default_rng(9)
+    engine, names, tickets = Engine(), [f"d{i}" for i in range(20)], []
+    for k in range(600):
+        tries = 1.0 + (rng.random(20) < share)
+        if lasts and k >= 560:
+            tries[3] = 2.0
+        values = np.column_stack([rng.normal(size=(20, 3)), tries])
+        block = RecordBlock(names, np.full(20, 1.7e9 + 3600.0 * k), ("a", "b", "c", "tries"), values)
+        tickets += [judgement.device for judgement in engine.observe(block).raised()]
+    assert set(tickets) == ({"d3"} if lasts else set())
 
 
 def test_what_is_constant_within_each_mode_neither_wavers_nor_slows_the_family_down():
