@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud.detection.bank import ChannelBank
 from cloud.detection.code_memory import REMEMBERED_S, CodeMemory
 from cloud.detection.engine import Engine
 from cloud.detection.judgement import ANOMALY
 from cloud.detection.logistic import BayesianLogistic
+from cloud.detection.portrait import Portraits
 from cloud.detection.records import DeviceEvent, EventKind, Outcome, RecordBlock, Verdict
 from cloud.detection.settings import EngineSettings
 from cloud.detection.supervised import BATCH, Supervised
@@ -354,3 +356,26 @@ def test_what_a_device_with_a_known_fault_shows_teaches_nothing_until_it_is_repa
     assert not family.visits.known_faulty(row, np.array([at + 4 * DAY]))[0]
     engine.learn(Outcome("d1", at, at + 5 * DAY, Verdict.FAULT_CONFIRMED, "pump"))
     assert not family.visits.known_faulty(row, np.array([at + 6 * DAY]))[0], "what came before the repair is over"
+
+
+def test_a_change_of_the_fleet_that_reaches_devices_at_different_times_is_no_feature():
+    bank = ChannelBank(1, (1, 4, 16, 64), 1.0, 40, 1000)
+    bank.grow(20)
+    bank.count[:], cohort, heard_at = 100.0, np.zeros(20, np.int64), np.arange(20.0) % 4 * 43200.0
+    runs = np.where(np.arange(20) < 5, 6, 1)  # since all readings went up by four sigma; the first five ran often
+    for k, span in enumerate(bank.spans):
+        bank.smooth[k, :, 0] = 4.0 * (1.0 - (1.0 - 2.0 / (span + 1.0)) ** runs)
+    bank.smooth[:, 0] *= 3.0  # and one is worse
+    rows, at = np.arange(20), np.full(20, 3.5 * 43200.0)
+
+    def seen(portraits: Portraits) -> np.ndarray:
+        portraits.follow_cohorts(bank, cohort, heard_at, float(at[0]))
+        codes = CodeMemory()
+        codes.grow(20)
+        return portraits.of(bank, rows, cohort, at, np.zeros(20), codes)[0][:, :2].max(axis=1)
+
+    found = seen(Portraits(1, 4))
+    assert found[0] > 0.8
+    assert (found[1:] < 0.1).all()
+    bank.smooth[0, 5:] = 0.0  # the latest readings of most are as ever: then who has moved has moved alone
+    assert (seen(Portraits(1, 4))[1:5] > 0.5).all()
