@@ -272,7 +272,8 @@ def main() -> None:
         elif name == "tracebase":
             result = tracebase(chosen.data)
         else:
-            result = {k: judged(fleets[name](), k == "feedback") for k in ("feedback", "no_feedback")}
+            bench = fleets[name]()
+            result = {k: judged(bench, k == "feedback") for k in ("feedback", "no_feedback")}
         held["sets"][name] = result
         print(f"{name:23} {line(name, result)}", flush=True)
         if name in BASELINES:

@@ -61,12 +61,13 @@ class ChannelBank:
         self.q_mean = np.zeros((scales, 0))
         self.q_var = np.zeros((scales, 0))
         self.seen = np.zeros(0)
-        self._pool_afresh()
+        self.pool_afresh()
         self.cohort_mean = np.zeros((1, width))
         self.cohort_var = np.zeros((1, width))
         self.cohort_weight = np.zeros((1, width))
 
-    def _pool_afresh(self) -> None:
+    def pool_afresh(self) -> None:
+        """Nothing is pooled over the family's devices as yet, or any more."""
         scales, width = len(self.spans), self.width
         self.scatter = np.zeros((scales, width, width))
         self.weight = 0.0
@@ -93,12 +94,6 @@ class ChannelBank:
             getattr(self, name)[row] = 0.0
         for name in self.SCALE_ARRAYS:
             getattr(self, name)[:, row] = 0.0
-
-    def restart(self) -> None:
-        """All baselines and what was pooled start afresh: readings come in other units."""
-        for name in self.DEVICE_ARRAYS + self.SCALE_ARRAYS:
-            getattr(self, name)[...] = 0.0
-        self._pool_afresh()
 
     def settle(self, row: int) -> None:
         """The device is as it was: its smoothed readings start again at normal."""

@@ -370,19 +370,16 @@ def _predicted(  # noqa: PLR0917 - the history's arrays
 def _scatter(slot: int, at: float, errors: Singles2, ended: Floats2, n: Ints1) -> tuple[float, int]:
     """How far predictions are usually off (robust standard deviation), and of how many that is known: of those out of
     probation, if there are some, or a fault of some days would be its own measure."""
-    sizes, tried = np.empty(KEPT), np.empty(KEPT)
-    known = old = 0
-    for k in range(min(n[slot], KEPT)):
-        if not np.isfinite(errors[slot, k]):
-            continue
-        sizes[known] = abs(errors[slot, k])
-        known += 1
+    have, tried = min(n[slot], KEPT), 0
+    sizes, tried_sizes = np.empty(have), np.empty(have)
+    for k in range(have):
+        sizes[k] = abs(errors[slot, k])
         if not _on_probation(slot, k, at, ended, n):
-            tried[old] = sizes[known - 1]
-            old += 1
-    if old >= LEAST_TRIED:
-        return 1.4826 * float(np.median(tried[:old])), old
-    return (1.4826 * float(np.median(sizes[:known])), known) if known else (0.0, 0)
+            tried_sizes[tried] = sizes[k]
+            tried += 1
+    if tried >= LEAST_TRIED:
+        return 1.4826 * float(np.median(tried_sizes[:tried])), tried
+    return 1.4826 * float(np.median(sizes)), have
 
 
 @compiled

@@ -60,14 +60,17 @@ class FalseCallBudget:
         false, right = self.shown.get(source, UNPROVEN)
         return false / (false + right)
 
+    def _awaits_too_many(self, source: str) -> bool:
+        _, right = self.shown.get(source, UNPROVEN)
+        return sum(ticket.source == source for ticket in self.open.values()) > right
+
     def take(self, device: str, at: float, probability: float, source: str) -> bool:
         """Whether a ticket may be raised that a ``source`` asks for with this probability; if so, it is charged."""
         while self.open and at - next(iter(self.open))[1] > AWAITED_S:
             del self.open[next(iter(self.open))]
         falsehood, left = 1.0 - probability, self.earned - self.spent
         charge = max(falsehood, self.falsehood(source))
-        unknown = sum(ticket.source == source for ticket in self.open.values())
-        if falsehood > SHARE * left or charge > left or unknown > self.shown.get(source, UNPROVEN)[1]:
+        if falsehood > SHARE * left or charge > left or self._awaits_too_many(source):
             self.refused += 1
             return False
         self.spent += charge
@@ -86,8 +89,8 @@ class FalseCallBudget:
             key = max(mine)
         ticket = self.open.pop(key)
         self.spent += (0.0 if right else 1.0) - ticket.charged
-        before = self.shown.get(ticket.source, UNPROVEN)
-        self.shown[ticket.source] = (FORGOTTEN * before[0] + (not right), FORGOTTEN * before[1] + right)
+        were_false, were_right = self.shown.get(ticket.source, UNPROVEN)
+        self.shown[ticket.source] = (FORGOTTEN * were_false + (not right), FORGOTTEN * were_right + right)
         if not right:
             self.refuted[device] = key[1]
 

@@ -141,12 +141,10 @@ class Family:
         """Judge one sample of each of the distinct ``rows`` at event times ``at``: score and probability of a fault.
         Readings are as ``layout.readings`` gives them; ``settings`` (n, M), NaN = not known."""
         self.sensors.observe(rows, at, raw, raw_seen)
-        x, seen = raw, raw_seen
-        if self.modes.settings and not self.modes.continuous:
-            units = self.modes.units
-            x, seen = self.modes.standardise(settings, raw, raw_seen)
-            if self.modes.units != units:
-                self._start_afresh()
+        units = self.modes.units
+        x, seen = self.modes.standardise(settings, raw, raw_seen)
+        if self.modes.units != units:
+            self._start_afresh()
         self.samples += len(rows)
         if self.samples >= self.cohorts_at and len(self.names) > 2:
             self.bank.learn_cohorts(self.cohort[: len(self.names)], len(self.cohorts))
@@ -181,7 +179,7 @@ class Family:
 
     def _start_afresh(self) -> None:
         """Readings come in other units from now on."""
-        self.bank.restart()
+        self.bank.pool_afresh()
         for cohort in range(len(self.cohorts)):
             self._start_cohort_afresh(cohort)
 

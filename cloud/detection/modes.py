@@ -32,45 +32,52 @@ class OperatingModes:
         self.high = np.full(settings, -np.inf)
         self.continuous = False
         self.units = 0
-        self.least_sd = 0.0  # of a device's readings as they are returned
         self.count = np.zeros((0, width))
         self.mean = np.zeros((0, width))
         self.var = np.zeros((0, width))
+
+    @property
+    def relative(self) -> bool:
+        """Whether readings are returned relative to their mode."""
+        return len(self.points) > 1 and not self.continuous
+
+    @property
+    def least_sd(self) -> float:
+        """Standard deviation that a device's readings have at least, as they are returned."""
+        return LEAST_SD if self.relative else 0.0
 
     def standardise(self, settings: Floats, values: Floats, seen: Bools) -> tuple[Floats, Bools]:
         """Readings relative to their mode, and which there are.  ``settings`` (n, M), NaN = not known; ``values``
         (n, C) count where ``seen``."""
         if not self.settings or self.continuous:
             return values, seen
-        as_they_are = len(self.points) < 2
+        before = self.relative
         mode = self._modes(settings)
         if mode.max(initial=0) >= len(self.points):
             mode = self._modes(settings)  # points were merged on the way
-        self.units += as_they_are != (self.continuous or len(self.points) < 2)
-        self.least_sd = 0.0 if self.continuous or len(self.points) < 2 else LEAST_SD
+        self.units += self.relative != before
         _learn(mode, values, seen, self.count, self.mean, self.var)
-        if not self.least_sd:
+        if not self.relative:
             return values, seen
         return _relative(mode, values, seen, self.count, self.mean, self.var)
 
     def _modes(self, settings: Floats) -> Ints:
         known = np.where(np.isfinite(settings), settings, 0.0)
-        found = _nearest(known, self.points, self.low, self.high, RESOLUTION)
-        radius = RESOLUTION * (self.high - self.low) + 1e-12
+        found = _nearest(known, self.points, self.low, self.high)
         for i in np.flatnonzero(found < 0).tolist():
-            gaps = (np.abs(self.points - known[i]) / radius).max(axis=1, initial=0.0)
-            if len(gaps) and gaps.min() <= 1.0:
-                found[i] = int(gaps.argmin())
-            elif len(self.points) < MOST or self._merge(radius):
-                found[i] = len(self.points)
-                self._add(known[i])
-            else:
+            found[i] = _nearest(known[i : i + 1], self.points, self.low, self.high)[0]  # one of those just added?
+            if found[i] >= 0:
+                continue
+            if len(self.points) == MOST and not self._merge():
                 self.continuous = True
                 return np.zeros(len(known), np.int64)
+            found[i] = len(self.points)
+            self._add(known[i])
         return found
 
-    def _merge(self, radius: Floats) -> bool:
+    def _merge(self) -> bool:
         """Early points lie close together because the spread was not known yet; was there one to merge?"""
+        radius = RESOLUTION * (self.high - self.low) + 1e-12
         keep: list[int] = []
         for i, point in enumerate(self.points):
             near = [k for k in keep if (np.abs(self.points[k] - point) / radius).max(initial=0.0) <= 1.0]
@@ -90,7 +97,7 @@ class OperatingModes:
 
 
 @compiled
-def _nearest(known: Floats2, points: Floats2, low: Floats1, high: Floats1, resolution: float) -> Ints:
+def _nearest(known: Floats2, points: Floats2, low: Floats1, high: Floats1) -> Ints:
     """The point that each of the ``known`` settings (n, M) falls on, -1 if on none; their range is followed."""
     found = np.full(len(known), -1)
     for i in range(len(known)):
@@ -101,7 +108,7 @@ def _nearest(known: Floats2, points: Floats2, low: Floats1, high: Floats1, resol
         for k in range(len(points)):
             gap = 0.0
             for m in range(len(low)):
-                gap = max(gap, abs(points[k, m] - known[i, m]) / (resolution * (high[m] - low[m]) + 1e-12))
+                gap = max(gap, abs(points[k, m] - known[i, m]) / (RESOLUTION * (high[m] - low[m]) + 1e-12))
             if gap < least or (gap == 1.0 and found[i] < 0):
                 found[i], least = k, gap
     return found

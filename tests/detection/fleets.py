@@ -34,7 +34,7 @@ class Family:
         names = [f"x{i}" for i in range(self.devices)]
         duty = ("op.duty", "inlet") if self.modes else ()
         channels = (*self.channels, *duty, *(f"code.{c}" for c in self.codes))
-        levels = rng.normal(0.0, 50.0, (max(self.modes, 1), len(self.channels))) if self.modes else np.zeros((1, 1))
+        levels = rng.normal(0.0, 50.0, (self.modes, len(self.channels)))
         failing_at = rng.integers(200, self.fault_every + 200, self.devices)
         which = rng.integers(0, len(self.faults), self.devices)
         tickets, failures = [], []
@@ -53,10 +53,10 @@ class Family:
                     failed.append(d)
                     failing_at[d] = k + int(rng.integers(self.fault_every // 2, self.fault_every * 3 // 2))
                     which[d] = rng.integers(0, len(self.faults))
-            mode = rng.integers(0, self.modes, self.devices) if self.modes else np.zeros(self.devices, np.int64)
-            readings = self.offset + self.scale * (values + levels[mode])
+            readings = self.offset + self.scale * values
             if self.modes:
-                readings = np.column_stack([readings, 7.0 * mode, 518.67 / (1.0 + mode)])
+                mode = rng.integers(0, self.modes, self.devices)
+                readings = np.column_stack([readings + self.scale * levels[mode], 7.0 * mode, 518.67 / (1.0 + mode)])
             at = 1.7e9 + k * self.step_s
             block = RecordBlock(names, np.full(self.devices, at), channels, np.concatenate([readings, codes], axis=1))
             tickets += [(j.device, k) for j in engine.observe(block).raised()]
