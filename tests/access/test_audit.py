@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 
 from cloud.registry import people
 from cloud.registry.keys import MasterKey
+from tests.support.databases import until_settled
 
 Connection = AsyncConnection[Any]
 
@@ -110,6 +111,7 @@ async def test_the_owner_is_refused_too_unless_the_trigger_is_taken_off(connecti
 
 
 async def _seal(connection: Connection) -> None:
+    await until_settled(connection)
     while (await _rows(connection, "SELECT seal_audit(500)"))[0][0]:
         pass
 

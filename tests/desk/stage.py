@@ -16,6 +16,7 @@ from cloud.registry import ownership, people
 from cloud.registry.costs import Costs
 from cloud.registry.gs1 import ProductCode
 from cloud.registry.importer import import_catalogue
+from tests.support.databases import until_settled
 
 UNIT = ProductCode("09520000900014", "S1", lot="L7")  # a WM-90 of the shipped catalogue
 COSTS = Costs.load()
@@ -88,6 +89,7 @@ class Stage:
         )
 
     async def turn(self) -> Turn:
+        await until_settled(self.connection)
         return await tend(self.connection, self.settings, COSTS, triage=self.triage)
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:

@@ -17,6 +17,7 @@ from cloud.detection.replay import ReplayResult, replay
 from cloud.detection.service import Detector, DetectSettings, run
 from cloud.detection.store import stored_decisions, write_checkpoint
 from tests.detection.stored import Store
+from tests.support.databases import until_settled
 
 START = 1_750_000_000.0
 MINUTE = 60.0
@@ -52,6 +53,7 @@ async def connect(url: str) -> AsyncConnection[tuple[object, ...]]:
 
 
 async def drain(detector: Detector, connection: AsyncConnection[tuple[object, ...]]) -> None:
+    await until_settled(connection)
     while await detector.step(connection):
         pass
 

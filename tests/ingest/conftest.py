@@ -10,6 +10,7 @@ import pytest
 from cloud.db.pool import Pool, open_pool
 from cloud.db.settings import DatabaseSettings
 from cloud.ingest.writer import Writer
+from tests.support.databases import until_settled
 
 Ask = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 
@@ -36,3 +37,9 @@ def ask(pool: Pool) -> Ask:
             return await cursor.fetchall() if cursor.description else []
 
     return run
+
+
+async def all_settled(pool: Pool) -> None:
+    """What has been committed is what a reader behind a cursor sees (`until_settled`)."""
+    async with pool.connection() as connection:
+        await until_settled(connection)

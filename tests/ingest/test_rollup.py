@@ -14,7 +14,7 @@ from cloud.ingest.rollup import roll_up, roll_up_all
 from cloud.ingest.settings import IngestSettings
 from cloud.ingest.upkeep import keep_house
 from cloud.ingest.writer import Writer
-from tests.ingest.conftest import Ask
+from tests.ingest.conftest import Ask, all_settled
 from tests.ingest.made import NOW_MS, birth, frame, read, telemetry
 
 NOW_US = NOW_MS * 1000
@@ -24,6 +24,12 @@ FROM_SAMPLES = """
     SELECT channel, date_trunc('hour', at, 'UTC') AS hour, min(value), avg(value), max(value), count(*)
     FROM sample GROUP BY 1, 2 ORDER BY hour, channel
 """
+
+
+async def all_rolled_up(pool: Pool, book: HourlyBook | None = None) -> int:
+    """Roll up all that has been committed; how many batches that were."""
+    await all_settled(pool)
+    return await roll_up_all(pool, book)
 
 
 async def same_as_samples(ask: Ask) -> None:
@@ -47,20 +53,20 @@ async def test_late_and_repeated_data_count_once(pool: Pool, writer: Writer, ask
     await writer.store(read([birth(), telemetry(frame(99, freeze=True))]), NOW_US)
     for start in range(0, 36, 6):
         await writer.store(read(frames[start : start + 9]), NOW_US)  # overlapping: three come twice
-        await roll_up_all(pool)
+        await all_rolled_up(pool)
     await same_as_samples(ask)
     assert await roll_up(pool) == 0
 
 
 async def test_hours_with_no_readings_make_no_row(pool: Pool, writer: Writer, ask: Ask) -> None:
     await writer.store(read([birth(), telemetry(frame(1, readings=[math.nan, 1.0]))]), NOW_US)
-    await roll_up_all(pool)
+    await all_rolled_up(pool)
     assert [row[0] for row in await ask(HOURS)] == ["power"]
 
 
 async def test_a_set_declared_afterwards_names_what_was_rolled_up(pool: Pool, writer: Writer, ask: Ask) -> None:
     await writer.store(read([telemetry(frame(1))]), NOW_US)
-    await roll_up_all(pool)
+    await all_rolled_up(pool)
     assert [row[0] for row in await ask(HOURS)] == ["#1", "#2"]
     await writer.store(read([birth()]), NOW_US)
     assert [row[0] for row in await ask(HOURS)] == ["cabinet_temp", "power"]
@@ -70,7 +76,7 @@ async def test_a_channel_of_two_sets_is_one_row(pool: Pool, writer: Writer, ask:
     at = NOW_MS - HOUR_MS
     json = b'{"v":1,"at":%d,"values":{"power":[100, 200]}}' % at
     await writer.store(read([birth(), telemetry(frame(1, at, [1.0, 50.0])), telemetry(json)]), NOW_US)
-    await roll_up_all(pool)
+    await all_rolled_up(pool)
     rows = {row[0]: row[2:] for row in await ask(HOURS)}
     assert rows["power"] == (50.0, pytest.approx(350 / 3), 200.0, 3)
 
@@ -114,13 +120,13 @@ async def test_summed_up_while_storing_as_from_the_frames(pool: Pool, ask: Ask) 
     await another.store(read(frames[:10]), NOW_US)
     await ours.store(read(frames[10:30]), NOW_US)
     await ours.store(read(frames[25:40]), NOW_US)
-    assert await roll_up_all(pool, book) == 3
+    assert await all_rolled_up(pool, book) == 3
     await ours.store(read(frames[40:55]), NOW_US)
     await another.store(read(frames[55:]), NOW_US)
-    assert await roll_up_all(pool) == 2  # another process was faster
-    assert await roll_up_all(pool, book) == 0
+    assert await all_rolled_up(pool) == 2  # another process was faster
+    assert await all_rolled_up(pool, book) == 0
     await ours.store(read([telemetry(frame(99, NOW_MS - HOUR_MS))]), NOW_US)
-    assert await roll_up_all(pool, book) == 1
+    assert await all_rolled_up(pool, book) == 1
     rolled = await ask("SELECT device_no, channel, hour, low, mean, high, readings FROM rollup_hour ORDER BY 1, 2, 3")
     expected = await ask(
         "SELECT device_no, channel, date_trunc('hour', at, 'UTC') AS hour, min(value), avg(value), max(value), count(*)"
@@ -139,5 +145,5 @@ async def test_batches_behind_a_transaction_that_still_runs_wait(pool: Pool, ask
         await ours.store(read([telemetry(frame(1))]), NOW_US)
         assert await roll_up(pool, book) == 0
         await ours.store(read([telemetry(frame(2))]), NOW_US)
-    assert await roll_up_all(pool, book) == 2
+    assert await all_rolled_up(pool, book) == 2
     assert [row[5] for row in await ask(HOURS)] == [4, 4]

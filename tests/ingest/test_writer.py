@@ -23,7 +23,7 @@ from protocols.messages import (
     Window,
 )
 from protocols.topics import Kind
-from tests.ingest.conftest import Ask
+from tests.ingest.conftest import Ask, all_settled
 from tests.ingest.made import BOOT, CHANNELS, DEVICE, NOW_MS, birth, fault, frame, many_frames, read, said, telemetry
 
 NOW_US = NOW_MS * 1000
@@ -107,10 +107,11 @@ async def test_a_partition_that_retention_dropped_is_made_again(writer: Writer, 
     assert await ask("SELECT seq FROM frame") == [(2,)]
 
 
-async def test_the_tail_gives_each_batch_once(writer: Writer, ask: Ask) -> None:
+async def test_the_tail_gives_each_batch_once(pool: Pool, writer: Writer, ask: Ask) -> None:
     frames = many_frames(60)
     for start in range(0, 60, 20):
         await writer.store(read(frames[start : start + 20]), NOW_US)
+    await all_settled(pool)
     batches = await ask("SELECT xid, batch_no, frames, first_at, last_at FROM committed_batches('0', 0, 10)")
     assert [row[2] for row in batches] == [20, 20, 20]
     xid, number, _, _, _ = batches[1]
@@ -132,6 +133,7 @@ async def test_the_tail_waits_for_a_writer_that_is_not_done(pool: Pool, writer: 
         )
         await writer.store(read(many_frames(5)), NOW_US)
         assert await ask("SELECT count(*) FROM committed_batches('0', 0, 10)") == [(0,)]
+    await all_settled(pool)
     assert await ask("SELECT count(*) FROM committed_batches('0', 0, 10)") == [(2,)]
 
 

@@ -32,6 +32,7 @@ from tests.registry.oracle import (
     holder,
     missing_of,
 )
+from tests.support.databases import until_settled
 
 EXAMPLES, FLEET, BYTES = 105, 96, 48
 """105 fleets of 96 devices, each played from 48 bytes: 10,080 histories."""
@@ -144,6 +145,7 @@ class Arena:
                     await self.connection.execute(_DEFINE, [model])
                 await self._operate(number, played, histories, gtin)
                 await self._report(number, played, histories)
+            await until_settled(self.connection)
             await tend(self.connection, _SETTINGS, _COSTS, sweep=False)
         await self._compare(played, model if model_from < STAGES else None, meaning_from < STAGES)
         await self._compare_what_was_known(played, gtin)

@@ -8,7 +8,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import sql
@@ -49,6 +49,20 @@ def make_template(server: Server, name: str, *, extension: str | None = None, mi
         literal=True,
     )
     return name
+
+
+async def until_settled(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Wait until every transaction that has begun on the server is over; `connection` is in autocommit mode.
+
+    Those who read behind a cursor see only what is older than the oldest open transaction, whosever it is: without
+    this, what a test has committed may come one turn late when autovacuum or a program beside it is at work.
+    TimeoutError: a transaction stayed open for 20 s.
+    """
+    row = await (await connection.execute("SELECT pg_current_xact_id()")).fetchone()
+    over = "SELECT pg_snapshot_xmin(pg_current_snapshot()) > %s::text::xid8"
+    async with asyncio.timeout(20):
+        while (await (await connection.execute(over, row)).fetchone()) != (True,):  # noqa: ASYNC110 - others end them
+            await asyncio.sleep(0.005)
 
 
 def _administer(server: Server, statement: str, *names: str, literal: bool = False) -> None:

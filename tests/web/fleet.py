@@ -25,6 +25,7 @@ from cloud.registry import ownership, people
 from cloud.registry.costs import Costs
 from cloud.registry.gs1 import ProductCode
 from cloud.registry.keys import MasterKey
+from tests.support.databases import until_settled
 
 Connection = AsyncConnection[Any]
 PERIOD_S = 60
@@ -320,6 +321,7 @@ async def predict(
 async def run_desk(connection: Connection) -> None:
     """Let the desk do all that there is to do."""
     await make_cursors(connection)
+    await until_settled(connection)
     while (await tend(connection, DeskSettings(), Costs.load())).more:
         pass
     await order_day(connection, Costs.load(), TriageSettings())
