@@ -13,7 +13,7 @@ import pickle
 import struct
 
 MAGIC = b"FCDT"
-VERSION = 4
+VERSION = 5
 _HEADER = struct.Struct("<4sI32s")
 _ROOTS = ("cloud.detection.", "numpy", "collections", "river.")
 _BUILTINS = {

@@ -3,15 +3,19 @@
 A *literal* is a plain statement about a device now: a code came lately, a channel has drifted this far,
 a part is old.  An *episode* is a stretch of time during which a literal, or a pair of them, holds.  Each
 episode ends as positive (the device failed, or a fault was confirmed, within the horizon after it began)
-or negative, and each key counts its episodes.  The stated probability is a hierarchical Beta-binomial
-posterior mean::
+or negative, and each key counts its episodes.  A literal that has a strength has a *level*, and an episode
+teaches every level that it has reached.  The stated probability
+is a hierarchical Beta-binomial posterior mean::
 
-    kind of key (say code x drift):  m_T = (s_0 m_0 + positives_T) / (s_0 + positives_T + negatives_T)
-    the key itself:                  p   = (k m_T + positives)     / (k + positives + negatives)
+    sort of key (say code x drift):  m_T = (s_0 m_0 + positives_T) / (s_0 + positives_T + negatives_T)
+    the same at level l:             m_l = (w m_T + positives_l)   / (w + positives_l + negatives_l)
+    the key itself:                  p   = (k m + positives)       / (k + positives + negatives)
 
-so that one or two confirmed failures suffice for the key that they share, and a pair never seen before
-is judged by how pairs of its kind have done (empirical Bayes; Gelman et al., *Bayesian Data Analysis*,
-ch. 5).  Pairs are found, not written down: only those that occur are kept.
+with m the greatest of m_T and of m_l at the levels reached: one or two confirmed failures suffice for the key
+that they share, and a pair never seen before is judged by how pairs of its sort that were as strong have
+done (empirical Bayes; Gelman et al., *Bayesian Data Analysis*, ch. 5).  Episodes without an outcome yet
+count by the share of the horizon that they have outlived.  Pairs are found, not written down: only those
+that occur are kept.
 """
 
 from __future__ import annotations
@@ -22,18 +26,35 @@ from functools import lru_cache
 from itertools import combinations
 
 Key = tuple[str, ...]
+Levels = tuple[tuple[str, int], ...]  # of the literals that have one, in order
 
 
 @dataclass(slots=True)
-class Tally:
-    """Episodes of one key: weighted positives and negatives, and what the positives turned out to be."""
+class Count:
+    """Episodes: weighted positives and negatives, and how many have no outcome yet."""
 
     positives: float = 0.0
     negatives: float = 0.0
-    kinds: Counter[str] = field(default_factory=Counter)
-    company: Counter[str] = field(default_factory=Counter)  # literals that held when it was right
     pending: int = 0
     pending_began: float = 0.0
+
+    def awaits(self, began: float) -> None:
+        """An episode that began then has no outcome yet."""
+        self.pending += 1
+        self.pending_began += began
+
+    def has_outcome(self, began: float) -> None:
+        """An episode that began then waits no longer."""
+        self.pending -= 1
+        self.pending_began -= began
+
+
+@dataclass(slots=True)
+class Tally(Count):
+    """Episodes of one key, and what the positives turned out to be."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    company: Counter[str] = field(default_factory=Counter)  # literals that held when it was right
 
 
 @dataclass(slots=True)
@@ -43,6 +64,7 @@ class Episode:
     key: Key
     began: float
     ended: float | None = None
+    level: int = -1  # the greatest that it has reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,35 +99,45 @@ class Conjunctions:
     def __init__(
         self,
         horizon_s: float,
+        *,
         prior_mean: float = 0.05,
         prior_weight: tuple[float, float] = (10.0, 6.0),
         key_weight: tuple[float, float] = (4.0, 1.0),
         lead_s: float = 6 * 3600.0,
+        level_weight: float = 3.0,
     ) -> None:
         self.horizon_s = horizon_s
         self.prior_mean = prior_mean
         self.prior_weight = prior_weight
         self.key_weight = key_weight
         self.lead_s = lead_s
+        self.level_weight = level_weight
         self.tallies: dict[Key, Tally] = {}
-        self.sorts: dict[Key, Tally] = {}
+        self.sorts: dict[Key, list[Count]] = {}  # a count for each level: those that have reached it
         self.episodes: dict[str, list[Episode]] = {}
 
-    def update(self, device: str, at: float, literals: frozenset[str]) -> None:
-        """The literals that hold for ``device`` from ``at`` on; call when they change."""
+    def update(self, device: str, at: float, literals: frozenset[str], levels: Levels = ()) -> None:
+        """The literals that hold for ``device`` from ``at`` on, and the levels that some of them have reached; call
+        when they change."""
         held = self.episodes.setdefault(device, [])
-        keys = set(keys_of(literals))
+        keys = {key: level for key, _, level in graded(literals, levels)}
         for episode in held:
-            if episode.ended is None and episode.key not in keys:
-                episode.ended = at
-            elif episode.key in keys and (episode.ended is None or at - episode.ended < self.lead_s):
+            level = keys.get(episode.key)
+            if level is None:
+                if episode.ended is None:
+                    episode.ended = at
+            elif episode.ended is None or at - episode.ended < self.lead_s:
                 episode.ended = None
-                keys.discard(episode.key)
+                del keys[episode.key]
+                if level > episode.level:
+                    self._reached(episode, level)
         for key in sorted(keys):
-            held.append(Episode(key, at))
-            tally = self.tallies.setdefault(key, Tally())
-            tally.pending += 1
-            tally.pending_began += at
+            episode = Episode(key, at)
+            held.append(episode)
+            if key not in self.tallies:
+                self.tallies[key] = Tally()
+            self.tallies[key].awaits(at)
+            self._reached(episode, keys[key])
 
     def settle(self, device: str, at: float, silence_is_health: float) -> None:
         """Episodes older than the horizon without a failure become negatives, weighed by how sure
@@ -139,7 +171,10 @@ class Conjunctions:
         self._credit([e for e in later if e.began <= at], at, kind, weight)
 
     def _credit(self, right: list[Episode], at: float, kind: str, weight: float) -> bool:
-        keys = sorted({e.key for e in right})
+        levels: dict[Key, int] = {}
+        for episode in right:
+            levels[episode.key] = max(levels.get(episode.key, 0), episode.level)
+        keys = sorted(levels)
         # A failure that a confirmed key explains tells nothing of how unknown keys of a sort do.
         explained = any(self.tallies[k].positives >= 1 and self.posterior(k, at).probability >= 0.5 for k in keys)
         # and little for a key that merely stood beside the one that explains it.
@@ -152,8 +187,8 @@ class Conjunctions:
             tally.positives += share[key]
             tally.kinds[kind] += share[key]  # type: ignore[assignment]
         if not explained:
-            for sort in sorted({sorts_of(key) for key in keys}):
-                self.sorts.setdefault(sort, Tally()).positives += weight
+            for sort, level in {(sorts_of(key), level) for key, most in levels.items() for level in range(most + 1)}:
+                self.sorts[sort][level].positives += weight
         return explained
 
     def refuted(self, device: str, at: float, weight: float = 1.0) -> None:
@@ -163,56 +198,52 @@ class Conjunctions:
         self.episodes[device] = [e for e in held if e not in wrong]
         self._refute(wrong, weight)
 
-    def evidence(self, literals: frozenset[str], at: float) -> Evidence:
+    def evidence(self, literals: frozenset[str], at: float, levels: Levels = ()) -> Evidence:
         """The strongest key among those that hold, the first of several."""
-        means: dict[Key, float] = {}
-        weighed = []
-        for place, (key, sort) in enumerate(keys_and_sorts_of(literals)):
-            p = means.get(sort)
+        means: dict[tuple[Key, int], float] = {}
+        best, greatest = None, 0.0
+        for key, sort, level in graded(literals, levels):
+            p = means.get((sort, level))
             if p is None:
-                p = means[sort] = self._mean_of(sort)
+                p = means[sort, level] = self._mean_of(sort, at, level)
             tally = self.tallies.get(key)
-            if tally is not None:
-                p = self._weighed(p, tally, at, len(key) - 1)
-            weighed.append((-p, place, key, tally))
-        weighed.sort()
-        best, greatest, first = None, 0.0, 0
-        for negative, place, key, tally in weighed:
-            p = -negative
-            if p < greatest:  # what is missing beside a key only lessens it
-                break
-            if tally is not None:
-                p = _lessened(p, tally, literals)
-            if p > greatest or (p == greatest and place < first):
-                best, greatest, first = key, p, place
+            if tally is not None and (tally.positives or p > greatest):  # without positives it is p or less
+                p = self._drawn(p, self.key_weight[len(key) - 1], tally, at)
+                if p > greatest:  # what is missing beside a key only lessens it
+                    p = _lessened(p, tally, literals)
+            if p > greatest:
+                best, greatest = key, p
         return NOTHING if best is None else _stated(best, self.tallies.get(best), greatest)
 
-    def posterior(self, key: Key, at: float, literals: frozenset[str] | None = None) -> Evidence:
-        """What the tallies say of one key at event time ``at``; with ``literals``, lessened where what
-        usually stood beside the key when it was right is missing now."""
-        p, tally = self._mean_of(sorts_of(key)), self.tallies.get(key)
+    def posterior(self, key: Key, at: float) -> Evidence:
+        """What the tallies say of one key of level 0 at event time ``at``, whatever stands beside it."""
+        p, tally = self._mean_of(sorts_of(key), at), self.tallies.get(key)
         if tally is not None:
-            p = self._weighed(p, tally, at, len(key) - 1)
-            if literals is not None:
-                p = _lessened(p, tally, literals)
+            p = self._drawn(p, self.key_weight[len(key) - 1], tally, at)
         return _stated(key, tally, p)
 
-    def _mean_of(self, sort: Key) -> float:
-        """m_T of the module's docstring: what an unknown key of this sort is worth."""
-        found = self.sorts.get(sort)
-        if found is None:
-            return self.prior_mean
-        n, weight = found.positives + found.negatives, self.prior_weight[len(sort) - 1]
-        return (weight * self.prior_mean + found.positives) / (weight + n)
+    def _reached(self, episode: Episode, level: int) -> None:
+        """The episode has come to this level for the first time."""
+        counts = self.sorts.setdefault(sorts_of(episode.key), [])
+        while len(counts) <= level:
+            counts.append(Count())
+        for count in counts[episode.level + 1 : level + 1]:
+            count.awaits(episode.began)
+        episode.level = level
 
-    def _weighed(self, mean: float, tally: Tally, at: float, order: int) -> float:
-        """p of the module's docstring; episodes without an outcome yet count by the share of the horizon that they
-        have outlived."""
-        n, weight = tally.positives + tally.negatives, self.key_weight[order]
-        undecided_s = tally.pending * at - tally.pending_began
+    def _mean_of(self, sort: Key, at: float, level: int = 0) -> float:
+        """m of the module's docstring: what an unknown key of this sort is worth that has reached this level."""
+        first, *further = self.sorts.get(sort, ())[: level + 1] or (Count(),)
+        mean = self._drawn(self.prior_mean, self.prior_weight[len(sort) - 1], first, at)
+        return max((self._drawn(mean, self.level_weight, count, at) for count in further), default=mean)
+
+    def _drawn(self, mean: float, weight: float, found: Count, at: float) -> float:
+        """Posterior mean of a Beta prior of this mean and weight, with what was found by event time ``at``."""
+        n = found.positives + found.negatives
+        undecided_s = found.pending * at - found.pending_began
         if undecided_s > 0.0:
             n += undecided_s / self.horizon_s
-        return (weight * mean + tally.positives) / (weight + n)
+        return (weight * mean + found.positives) / (weight + n)
 
     def _refute(self, episodes: list[Episode], weight: float) -> None:
         self._drop(episodes)
@@ -221,26 +252,29 @@ class Conjunctions:
         for episode in episodes:
             tally = self.tallies[episode.key]
             if tally.positives < 1:  # a pair as yet unknown: it tells how unknown pairs of its sort do
-                self.sorts.setdefault(sorts_of(episode.key), Tally()).negatives += weight
+                for count in self.sorts[sorts_of(episode.key)][: episode.level + 1]:
+                    count.negatives += weight
             tally.negatives += weight
 
     def _drop(self, episodes: list[Episode]) -> None:
         for episode in episodes:
-            tally = self.tallies[episode.key]
-            tally.pending -= 1
-            tally.pending_began -= episode.began
+            self.tallies[episode.key].has_outcome(episode.began)
+            for count in self.sorts[sorts_of(episode.key)][: episode.level + 1]:
+                count.has_outcome(episode.began)
 
 
 def _lessened(p: float, tally: Tally, literals: frozenset[str]) -> float:
-    """``p`` where what usually stood beside the key is missing now."""
+    """``p`` less what usually stood beside the key and is missing now, each by the share of times that it was there,
+    with one time more in which it was not: after one positive nobody knows what belonged to it."""
     if tally.positives <= 0:
         return p
-    usual, held = 0, 0
+    usual, missing = 0, 0.0
     for literal, times in tally.company.items():
         if times >= 0.6 * tally.positives:
             usual += 1
-            held += literal in literals
-    return p * (held / usual)
+            if literal not in literals:
+                missing += times / (tally.positives + 1.0)
+    return p * (1.0 - missing / usual)
 
 
 def _stated(key: Key, tally: Tally | None, p: float) -> Evidence:
@@ -269,6 +303,11 @@ def keys_of(literals: frozenset[str]) -> tuple[Key, ...]:
 
 
 @lru_cache(maxsize=65536)
-def keys_and_sorts_of(literals: frozenset[str]) -> tuple[tuple[Key, Key], ...]:
-    """Each of :func:`keys_of` with its sorts."""
-    return tuple((key, sorts_of(key)) for key in keys_of(literals))
+def graded(literals: frozenset[str], levels: Levels) -> tuple[tuple[Key, Key, int], ...]:
+    """Each of :func:`keys_of` with its sorts and its level: the least of its literals' that have one, else 0."""
+    of, found = dict(levels), []
+    for key in keys_of(literals):
+        first, last = of.get(key[0]), of.get(key[-1])
+        level = first if last is None else last if first is None else min(first, last)
+        found.append((key, sorts_of(key), level or 0))
+    return tuple(found)

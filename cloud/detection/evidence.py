@@ -3,7 +3,7 @@
 Sorts of literal, each followed by its subject: ``code`` a fault code came within the last
 ``code_window_s``; ``drift`` a channel's EWMA at the third span is more than ``drift_sigmas`` of its normal
 standard deviation from normal, with its sign (let go at three quarters of that; the
-furthest few of a device); ``anomaly`` the device
+furthest few of a device), and with the level that it has reached; ``anomaly`` the device
 as a whole is far from normal; ``longer`` the cycles of a channel have grown; ``old`` a part has been in
 for longer than half of those of its kind that were replaced.
 """
@@ -18,12 +18,14 @@ import numpy as np
 
 from cloud.detection.code_memory import CodeMemory
 from cloud.detection.compiled import Bools2, Floats1, Floats2, Given1, Ints1, Signs2, Singles2, compiled
+from cloud.detection.conjunctions import Levels
 from cloud.detection.growing import grow
 from cloud.detection.records import DeviceEvent, EventKind, Floats, Ints
 
 ANOMALY_ON, ANOMALY_OFF = 2.0, 1.0
 LONGER_ON, LONGER_OFF = 2.0, 1.0
 MOST_DRIFTS = 6  # of a device at once: the furthest
+LEVELS = np.array([1.25, 1.5, 2.0])  # of a drift, in drift_sigmas
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class DeviceEvidence:
     codes: dict[str, float] = field(default_factory=dict)
     parts: dict[str, float] = field(default_factory=dict)
     literals: frozenset[str] = frozenset()
+    levels: Levels = ()  # of the drifts among them, how many of LEVELS each has reached
     changes_at: float = math.inf  # when a literal will begin or lapse by time alone
 
 
@@ -48,6 +51,7 @@ class Evidence:
         self.devices: list[DeviceEvidence] = []
         self.drifts = np.zeros((0, len(channels)), np.int8)
         self.sizes = np.zeros((0, len(channels)), np.float32)
+        self.levels = np.zeros((0, len(channels)), np.int8)
         self.flags = np.zeros((0, 2), np.bool_)  # anomaly, longer
         self.changes_at = np.zeros(0)
         self.lives: defaultdict[str, list[float]] = defaultdict(list)
@@ -56,7 +60,7 @@ class Evidence:
         """Room for at least ``devices`` rows."""
         while len(self.devices) < devices:
             self.devices.append(DeviceEvidence())
-        grow(self, ("drifts", "sizes", "flags"), devices)
+        grow(self, ("drifts", "sizes", "levels", "flags"), devices)
         grow(self, ("changes_at",), devices, math.inf)
 
     def happened(self, row: int, event: DeviceEvent) -> None:
@@ -91,6 +95,7 @@ class Evidence:
             self.drift_sigmas,
             self.drifts,
             self.sizes,
+            self.levels,
             self.flags,
             self.changes_at,
         )
@@ -99,10 +104,13 @@ class Evidence:
         """Work out the literals of one device at ``at``, and when they change next by time alone."""
         found = self.devices[row]
         literals: set[str] = set()
+        levels: Levels = ()
         if np.count_nonzero(self.drifts[row]):
             drifted = np.flatnonzero(self.drifts[row])
             furthest = drifted[np.argsort(-self.sizes[row, drifted], kind="stable")[:MOST_DRIFTS]]
-            literals |= {f"drift:{self.channels[c]}{'+' if self.drifts[row, c] > 0 else '-'}" for c in furthest}
+            named = [f"drift:{self.channels[c]}{'+' if self.drifts[row, c] > 0 else '-'}" for c in furthest]
+            literals.update(named)
+            levels = tuple(sorted(zip(named, self.levels[row, furthest].tolist(), strict=True)))
         if self.flags[row, 0] and not literals:  # where channels are named, that says it better
             literals.add("anomaly")
         if self.flags[row, 1]:
@@ -125,13 +133,13 @@ class Evidence:
                 literals.add(f"old:{part}")
             else:
                 next_change = min(next_change, due)
-        found.literals, found.changes_at = frozenset(literals), next_change
+        found.literals, found.levels, found.changes_at = frozenset(literals), levels, next_change
         self.changes_at[row] = next_change
         return found.literals
 
     def forget(self, row: int) -> None:
         """After a repair: drifts and codes of before say nothing of the device as it is now."""
-        self.drifts[row] = 0
+        self.drifts[row] = self.levels[row] = 0
         self.flags[row] = False
         standing = self.codes.standing.get(row, {})
         self.devices[row].codes = {c: t for c, t in self.devices[row].codes.items() if c in standing}
@@ -148,6 +156,7 @@ def _changed(  # noqa: PLR0917 - the evidence's arrays
     sigmas: float,
     drifts: Signs2,
     sizes: Singles2,
+    levels: Signs2,
     flags: Bools2,
     changes_at: Floats1,
 ) -> Ints:
@@ -162,8 +171,15 @@ def _changed(  # noqa: PLR0917 - the evidence's arrays
             sign = 1 if strength[i, c] > 0 else -1
             held = drifts[row, c] == sign
             now = sign if size >= (0.75 * sigmas if held else sigmas) else 0
-            moved |= now != drifts[row, c]
+            level = 0
+            if now != 0:
+                while level < len(LEVELS) and size >= LEVELS[level] * sigmas:
+                    level += 1
+                if held:  # the furthest that it has been
+                    level = max(level, levels[row, c])
+            moved |= now != drifts[row, c] or level != levels[row, c]
             drifts[row, c] = now
+            levels[row, c] = level
         anomaly = surprise[i] > (ANOMALY_OFF if flags[row, 0] else ANOMALY_ON)
         grown = longer[i] > (LONGER_OFF if flags[row, 1] else LONGER_ON)
         moved |= anomaly != flags[row, 0] or grown != flags[row, 1]

@@ -261,10 +261,11 @@ class Family:
         """Literals, what is known of them, peaks and absences of the rows, some of which are stirred."""
         for i in self.evidence.changed(rows, at, strength, statistics[:, 0], statistics[:, 1]).tolist():
             row, when = int(rows[i]), float(at[i])
-            before = self.evidence.devices[row].literals
-            literals = self.evidence.renew(row, when)
-            if literals != before and when >= self.visits.faulty_until[row]:
-                self.conjunctions.update(self.names[row], when, literals)
+            known = self.evidence.devices[row]
+            before = known.literals, known.levels
+            self.evidence.renew(row, when)
+            if before != (known.literals, known.levels) and when >= self.visits.faulty_until[row]:
+                self.conjunctions.update(self.names[row], when, known.literals, known.levels)
             self._recall(row, when)
         for i in asked_again(rows, at, RECALL_EVERY_S, self.known, self.known_at).tolist():
             self._recall(int(rows[i]), float(at[i]))
@@ -382,13 +383,14 @@ class Family:
 
     def _recall(self, row: int, at: float) -> None:
         """What the tallies say of the device's literals now."""
-        literals = self.evidence.devices[row].literals
+        known = self.evidence.devices[row]
+        literals = known.literals
         self.conjunctions.settle(self.names[row], at, 1.0 if self.failures_reported else 0.0)
         self.believed.settle(at, 1.0 if self.failures_reported else 0.0)
         found = NOTHING
         probability = 0.0
         if literals and self.taught:
-            found = self.conjunctions.evidence(literals, at)
+            found = self.conjunctions.evidence(literals, at, known.levels)
             probability = found.probability
             if literals != self.stated.get(row) or self.believed.trusted():
                 self.stated[row] = literals

@@ -71,6 +71,53 @@ def test_a_refuted_pair_loses_its_probability():
     assert cj.evidence(pair, 50 * HOUR).probability < 0.6 * before
 
 
+def test_an_unknown_pair_is_judged_by_how_unknown_pairs_as_strong_have_done():
+    cj = Conjunctions(72 * HOUR)
+    for i in range(6):  # each pair new; the strong ones come true, the weak ones do not
+        failing, well = (frozenset({f"code:{who}{i}", f"drift:{who}{i}+"}) for who in "ab")
+        cj.update(f"f{i}", 0.0, failing, ((f"drift:a{i}+", 0),))
+        cj.update(f"f{i}", HOUR, failing, ((f"drift:a{i}+", 2),))
+        cj.update(f"w{i}", 0.0, well, ((f"drift:b{i}+", 0),))
+        cj.failed(f"f{i}", 24 * HOUR, "x")
+        cj.settle(f"w{i}", 100 * HOUR, 1.0)
+    pair = frozenset({"code:new", "drift:new+"})
+    weak, some, strong = (cj.evidence(pair, 200 * HOUR, (("drift:new+", level),)).probability for level in range(3))
+    assert weak < 0.5 < some == strong
+    assert cj.evidence(pair, 200 * HOUR, (("drift:new+", 7),)).probability == strong, "none was as strong as that"
+
+
+def test_unknown_pairs_without_an_outcome_yet_make_their_sort_less_sure():
+    cj = Conjunctions(72 * HOUR)
+    seen = frozenset({"code:E1", "drift:p+"})
+    cj.update("a", 0.0, seen, (("drift:p+", 1),))
+    cj.failed("a", 24 * HOUR, "x")
+    pair, levels = frozenset({"code:new", "drift:new+"}), (("drift:new+", 1),)
+    before = cj.evidence(pair, 60 * HOUR, levels).probability
+    for i in range(3):
+        cj.update(f"b{i}", 24 * HOUR, frozenset({f"code:{i}", f"drift:{i}+"}), ((f"drift:{i}+", 1),))
+    assert cj.evidence(pair, 24 * HOUR, levels).probability == before
+    assert cj.evidence(pair, 60 * HOUR, levels).probability < 0.8 * before
+    for i in range(3):
+        cj.failed(f"b{i}", 60 * HOUR, "x")
+    assert cj.evidence(pair, 60 * HOUR, levels).probability > before
+
+
+def test_what_stood_beside_a_key_once_is_missed_less_than_what_always_did():
+    def share_left(failures: int) -> float:
+        cj = Conjunctions(72 * HOUR)
+        for i in range(failures):
+            cj.update(f"f{i}", 0.0, frozenset({"code:E1", "drift:p+", "code:beside"}))
+            cj.failed(f"f{i}", 24 * HOUR, "x")
+        with_it, without = (
+            cj.evidence(frozenset({"code:E1", "drift:p+"}) | more, 200 * HOUR).probability
+            for more in (frozenset({"code:beside"}), frozenset())
+        )
+        return without / with_it
+
+    assert share_left(1) == pytest.approx(1 - 1 / 6)
+    assert share_left(1) > share_left(2) > share_left(9) > 1 - 1 / 3
+
+
 def test_what_begins_just_before_a_failure_is_no_warning():
     cj = Conjunctions(72 * HOUR)
     cj.update("a", 0.0, frozenset({"code:late"}))
