@@ -21,6 +21,7 @@ that occur are kept.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
@@ -55,6 +56,25 @@ class Tally(Count):
 
     kinds: Counter[str] = field(default_factory=Counter)
     company: Counter[str] = field(default_factory=Counter)  # literals that held when it was right
+    usual: tuple[tuple[str, float], ...] = ()  # those of them that belong to it, each with how surely
+
+    def right(self, kind: str, company: Iterable[str], weight: float) -> None:
+        """An episode was right, with these literals beside it.  What stood there in six of ten belongs to the key, by
+        the share of times that it was there, with one time more in which it was not: after one nobody knows."""
+        self.positives += weight
+        self.kinds[kind] += weight  # type: ignore[assignment]
+        for literal in company:
+            self.company[literal] += weight  # type: ignore[assignment]
+        self.usual = tuple(
+            (literal, times / (self.positives + 1.0))
+            for literal, times in self.company.items()
+            if times >= 0.6 * self.positives
+        )
+
+    def lessened(self, p: float, literals: frozenset[str]) -> float:
+        """``p`` less what belongs to the key and is missing among ``literals``."""
+        missing = sum([surely for literal, surely in self.usual if literal not in literals])
+        return p * (1.0 - missing / len(self.usual)) if missing else p
 
 
 @dataclass(slots=True)
@@ -181,11 +201,7 @@ class Conjunctions:
         share = {k: 0.5 * weight if explained and self.posterior(k, at).probability < 0.3 else weight for k in keys}
         company = {literal for key in keys for literal in key}
         for key in keys:
-            tally = self.tallies.setdefault(key, Tally())
-            for literal in company:
-                tally.company[literal] += share[key]  # type: ignore[assignment]
-            tally.positives += share[key]
-            tally.kinds[kind] += share[key]  # type: ignore[assignment]
+            self.tallies[key].right(kind, company, share[key])
         if not explained:
             for sort, level in {(sorts_of(key), level) for key, most in levels.items() for level in range(most + 1)}:
                 self.sorts[sort][level].positives += weight
@@ -201,18 +217,25 @@ class Conjunctions:
     def evidence(self, literals: frozenset[str], at: float, levels: Levels = ()) -> Evidence:
         """The strongest key among those that hold, the first of several."""
         means: dict[tuple[Key, int], float] = {}
-        best, greatest = None, 0.0
-        for key, sort, level in graded(literals, levels):
+        weighed = []
+        for place, (key, sort, level) in enumerate(graded(literals, levels)):
             p = means.get((sort, level))
             if p is None:
                 p = means[sort, level] = self._mean_of(sort, at, level)
             tally = self.tallies.get(key)
-            if tally is not None and (tally.positives or p > greatest):  # without positives it is p or less
+            if tally is not None:
                 p = self._drawn(p, self.key_weight[len(key) - 1], tally, at)
-                if p > greatest:  # what is missing beside a key only lessens it
-                    p = _lessened(p, tally, literals)
-            if p > greatest:
-                best, greatest = key, p
+            weighed.append((-p, place, key, tally))
+        weighed.sort()
+        best, greatest, first = None, 0.0, 0
+        for negative, place, key, tally in weighed:
+            p = -negative
+            if p < greatest:  # what is missing beside a key only lessens it
+                break
+            if tally is not None:
+                p = tally.lessened(p, literals)
+            if p > greatest or (p == greatest and place < first):
+                best, greatest, first = key, p, place
         return NOTHING if best is None else _stated(best, self.tallies.get(best), greatest)
 
     def posterior(self, key: Key, at: float) -> Evidence:
@@ -261,20 +284,6 @@ class Conjunctions:
             self.tallies[episode.key].has_outcome(episode.began)
             for count in self.sorts[sorts_of(episode.key)][: episode.level + 1]:
                 count.has_outcome(episode.began)
-
-
-def _lessened(p: float, tally: Tally, literals: frozenset[str]) -> float:
-    """``p`` less what usually stood beside the key and is missing now, each by the share of times that it was there,
-    with one time more in which it was not: after one positive nobody knows what belonged to it."""
-    if tally.positives <= 0:
-        return p
-    usual, missing = 0, 0.0
-    for literal, times in tally.company.items():
-        if times >= 0.6 * tally.positives:
-            usual += 1
-            if literal not in literals:
-                missing += times / (tally.positives + 1.0)
-    return p * (1.0 - missing / usual)
 
 
 def _stated(key: Key, tally: Tally | None, p: float) -> Evidence:

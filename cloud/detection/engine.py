@@ -263,7 +263,7 @@ class Engine:
             family.names[row], at, score, f"{self.families.index(family)}/{source}"
         ):
             return False
-        family.visits.ticketed(row, at, source == UNAIDED)
+        family.ticketed(row, at, source == UNAIDED)
         return True
 
     # -- outcomes ------------------------------------------------------------------------------------

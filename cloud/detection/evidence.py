@@ -25,7 +25,7 @@ from cloud.detection.records import DeviceEvent, EventKind, Floats, Ints
 ANOMALY_ON, ANOMALY_OFF = 2.0, 1.0
 LONGER_ON, LONGER_OFF = 2.0, 1.0
 MOST_DRIFTS = 6  # of a device at once: the furthest
-LEVELS = np.array([1.25, 1.5, 2.0])  # of a drift, in drift_sigmas
+LEVELS = np.array([1.5, 3.0])  # of a drift, in drift_sigmas
 
 
 @dataclass(slots=True)

@@ -327,7 +327,7 @@ class Family:
         """The probability of a fault by whoever knows most: the ``unaided`` sources, what outcomes taught, and the
         codes that stand; less what visits did not find."""
         probability = np.maximum(unaided, self._taught()[rows])
-        if self.doubts.of_row:
+        if self.doubts.of_row or self.doubts.signs:
             self.doubts.lessen(rows, at, probability, self.supervised.soon())
         if self.codes.standing:
             for i in np.flatnonzero(np.isfinite(self.codes.since[rows])).tolist():
@@ -402,6 +402,11 @@ class Family:
             self.found[row] = found
         else:
             self.found.pop(row, None)
+
+    def ticketed(self, row: int, at: float, unaided: bool) -> None:
+        """A ticket was raised for what the device's score says."""
+        self.visits.ticketed(row, at, unaided)
+        self.doubts.ticketed(row, at, float(self.score[row]))
 
     # -- outcomes ------------------------------------------------------------------------------------
     def failed(self, row: int, at: float, known_at: float, kind: str, weight: float) -> None:

@@ -29,12 +29,19 @@ def stated(found: Doubts, row: int, day: float, probability: float) -> float:
     return float(column[0])
 
 
+def called(found: Doubts, row: int, day: float, probability: float) -> None:
+    """A ticket, and the sign as it still is at the visit, two days later."""
+    found.ticketed(row, day * DAY, 0.5)
+    stated(found, row, day + 2.0, probability)
+
+
 def log_odds(probability: float) -> float:
     return math.log(probability / (1.0 - probability))
 
 
 def test_one_finding_divides_the_odds_by_those_of_its_being_right():
     found = doubts()
+    called(found, 1, 0.0, 0.9)
     found.refuted(1, 0.0, 2 * DAY)
     assert log_odds(stated(found, 1, 2.0, 0.9)) == pytest.approx(log_odds(0.9) - math.log((1 - WRONG) / WRONG))
     assert stated(found, 0, 2.0, 0.9) == 0.9, "nobody else's"
@@ -45,6 +52,7 @@ def test_what_persists_is_called_once_more_and_then_no_more():
     for day in range(400):
         if stated(found, 1, day, 0.99) >= 0.5 and (not calls or day - calls[-1] >= 14):
             calls.append(day)
+            called(found, 1, day, 0.99)
             found.refuted(1, day * DAY, (day + 2) * DAY)
     assert len(calls) == 2
 
@@ -58,7 +66,31 @@ def test_a_suspicion_that_subsided_is_over():
     for day in range(61, 200):
         stated(found, 1, day, 0.05)
     assert not found.of_row
-    assert not found.doubted.any()
+    assert not found.concerned.any()
+
+
+@pytest.mark.parametrize("known_on", [3, 60])
+def test_what_has_outgrown_the_sign_that_was_refuted_is_another_sign(known_on):
+    found = doubts()
+    called(found, 1, 0.0, 0.7)
+    for day in range(3, 61):
+        if day == known_on:
+            found.refuted(1, 0.0, day * DAY)
+        stated(found, 1, day, 0.7 + max(day - 10, 0) / 500)
+    assert stated(found, 1, 61.0, 0.7) < 0.05, "as it was"
+    assert stated(found, 1, 61.0, 0.9) == pytest.approx(0.66, abs=0.02)
+    assert stated(found, 1, 61.0, 0.98) > 0.9
+    assert stated(found, 1, 61.0, 0.7) < 0.05, "nothing is forgotten"
+
+
+def test_a_finding_of_a_second_ticket_is_of_the_second_sign():
+    found = doubts()
+    called(found, 1, 0.0, 0.6)
+    called(found, 1, 20.0, 0.95)
+    found.refuted(1, 0.0, 25 * DAY)
+    assert stated(found, 1, 25.0, 0.95) > 0.8
+    found.refuted(1, 20 * DAY, 26 * DAY)
+    assert stated(found, 1, 26.0, 0.95) < 0.1
 
 
 def test_codes_of_the_visit_are_doubted_and_later_ones_are_not():
