@@ -5,8 +5,8 @@
 ``--data`` is the folder with the recorded data and its scoring code (default: ``../shared/data`` beside
 the repository).  Sets: azure_pdm home_appliances cmapss_FD001 skab nab tracebase.  ``--fast`` takes every
 third file of SKAB and NAB.  ``--further`` is a folder with more data in the form of the recorded data,
-``cmapss/train_*.csv.gz`` and ``home_appliances/*.csv.gz``: all that is there is run too (docs/detection.md, "On what
-it had not seen").  Results go to ``benchmarks/results/detection.json`` with date and machine.
+``cmapss/train_*.csv.gz``, ``home_appliances/*.csv.gz`` and ``*/azure_pdm/``: all that is there is run too
+(docs/detection.md, "On what it had not seen").  Results go to ``benchmarks/results/detection.json`` with date and machine.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def benches(data: Path, further: Path | None) -> dict[str, Callable[[], Any]]:
             found[f"further cmapss_{sub}"] = partial(loaders.cmapss, sub, root=further)
         if any((further / "home_appliances").glob("*.csv.gz")):
             found["further home_appliances"] = partial(loaders.home_appliances, root=further)
+        for path in sorted(further.glob("*/azure_pdm")):
+            found[f"further {path.parent.name}"] = partial(loaders.azure_pdm, root=path.parent)
     return found
 
 
