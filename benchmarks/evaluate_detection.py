@@ -6,7 +6,8 @@
 the repository).  Sets: azure_pdm home_appliances cmapss_FD001 skab nab tracebase.  ``--fast`` takes every
 third file of SKAB and NAB.  ``--further`` is a folder with more data in the form of the recorded data,
 ``cmapss/train_*.csv.gz``, ``home_appliances/*.csv.gz`` and ``*/azure_pdm/``: all that is there is run too
-(docs/detection.md, "On what it had not seen").  Results go to ``benchmarks/results/detection.json`` with date and machine.
+(docs/detection.md, "On what it had not seen").  Results go to ``benchmarks/results/detection.json`` with date
+and machine.
 """
 
 from __future__ import annotations
