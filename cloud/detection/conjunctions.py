@@ -4,8 +4,8 @@ A *literal* is a plain statement about a device now: a code came lately, a chann
 a part is old.  An *episode* is a stretch of time during which a literal, or a pair of them, holds.  Each
 episode ends as positive (the device failed, or a fault was confirmed, within the horizon after it began)
 or negative, and each key counts its episodes.  A literal that has a strength has a *level*, and an episode
-teaches every level that it has reached.  The stated probability
-is a hierarchical Beta-binomial posterior mean::
+teaches every level that it has reached.  The stated probability is a hierarchical Beta-binomial posterior
+mean::
 
     sort of key (say code x drift):  m_T = (s_0 m_0 + positives_T) / (s_0 + positives_T + negatives_T)
     the same at level l:             m_l = (w m_T + positives_l)   / (w + positives_l + negatives_l)
@@ -275,15 +275,19 @@ class Conjunctions:
         for episode in episodes:
             tally = self.tallies[episode.key]
             if tally.positives < 1:  # a pair as yet unknown: it tells how unknown pairs of its sort do
-                for count in self.sorts[sorts_of(episode.key)][: episode.level + 1]:
+                for count in self._counts(episode):
                     count.negatives += weight
             tally.negatives += weight
 
     def _drop(self, episodes: list[Episode]) -> None:
         for episode in episodes:
             self.tallies[episode.key].has_outcome(episode.began)
-            for count in self.sorts[sorts_of(episode.key)][: episode.level + 1]:
+            for count in self._counts(episode):
                 count.has_outcome(episode.began)
+
+    def _counts(self, episode: Episode) -> list[Count]:
+        """Those of its sort, for each level that the episode has reached."""
+        return self.sorts[sorts_of(episode.key)][: episode.level + 1]
 
 
 def _stated(key: Key, tally: Tally | None, p: float) -> Evidence:

@@ -71,14 +71,9 @@ class Doubts:
 
     def refuted(self, row: int, at: float, known_at: float) -> None:
         """A visit for the ticket of ``at`` found nothing, which became known at ``known_at``."""
-        before = self.of_row.get(row)
+        before = self.of_row.get(row) or Doubt(0.0, known_at, at, UNCALLED)
         signs = [sign.log_odds for sign in self.signs.get(row, ()) if sign.at <= at]
-        self.of_row[row] = Doubt(
-            (before.log_odds if before else 0.0) + REFUTED,
-            known_at,
-            at,
-            max(signs[-1] if signs else UNCALLED, before.sign if before else UNCALLED),
-        )
+        self.of_row[row] = Doubt(before.log_odds + REFUTED, known_at, at, max([before.sign, *signs[-1:]]))
         self.concerned[row] = True
 
     def forget(self, row: int) -> None:

@@ -100,8 +100,8 @@ class Evidence:
             self.changes_at,
         )
 
-    def renew(self, row: int, at: float) -> frozenset[str]:
-        """Work out the literals of one device at ``at``, and when they change next by time alone."""
+    def renew(self, row: int, at: float) -> None:
+        """Work out the literals of one device at ``at`` with their levels, and when they change next by time alone."""
         found = self.devices[row]
         literals: set[str] = set()
         levels: Levels = ()
@@ -135,7 +135,6 @@ class Evidence:
                 next_change = min(next_change, due)
         found.literals, found.levels, found.changes_at = frozenset(literals), levels, next_change
         self.changes_at[row] = next_change
-        return found.literals
 
     def forget(self, row: int) -> None:
         """After a repair: drifts and codes of before say nothing of the device as it is now."""

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
+
+from tests.support.commands import firstcall
 
 
 def _run(url: str, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "firstcall", "web", *arguments],
-        env={**os.environ, "FIRSTCALL_DB_URL": url},
-        input=said,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return firstcall(url, "web", *arguments, said=said)
 
 
 def test_an_account_a_client_and_the_log_from_the_command_line(migrated_url: str) -> None:

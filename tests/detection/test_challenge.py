@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from cloud.registry import ownership
 from cloud.registry.gs1 import ProductCode
 from cloud.registry.importer import import_catalogue
 from tests.detection.stored import Store
+from tests.support.commands import firstcall
 
 START, HOUR = 1_750_000_000.0, 3600.0
 FRAMES, PER_FRAME = 24, 60  # a day of minutes
@@ -56,14 +55,7 @@ def fill(store: Store, names: list[str]) -> None:
 
 
 def evaluate(url: str, path: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "firstcall", "evaluate", "--challenger", str(path)],
-        env={**os.environ, "FIRSTCALL_DB_URL": url},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return firstcall(url, "evaluate", "--challenger", str(path), seconds=120)
 
 
 def test_a_challenger_that_never_gets_to_know_a_device_loses_what_the_champion_foresees(

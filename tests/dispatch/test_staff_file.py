@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import time
 from pathlib import Path
@@ -16,6 +14,7 @@ from psycopg import AsyncConnection
 from cloud.desk.dispatch.calendar import WorkingHours
 from cloud.desk.dispatch.people import read_staff
 from cloud.desk.dispatch.staff_file import BadStaffFile, read_hours, read_staff_file
+from tests.support.commands import firstcall
 from tests.support.service_desk import ServiceDesk
 
 LENA = """
@@ -38,9 +37,7 @@ async def desk(migrated_url: str) -> AsyncIterator[ServiceDesk]:
 
 
 def take(url: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "firstcall", "engineers", *([str(path)] if path else [])]
-    told = {**os.environ, "FIRSTCALL_DB_URL": url}
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=told, timeout=60)
+    return firstcall(url, "engineers", *([str(path)] if path else []))
 
 
 def file(folder: Path, text: str) -> Path:
